@@ -1,0 +1,1 @@
+"""The command line of esb: start projects, and work with live streams."""

@@ -1,0 +1,97 @@
+"""The `esb` command: a list of commands, nothing else. Heavy imports stay inside the commands."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from .failures import handled
+
+COMMANDS: tuple[str, ...] = (
+    "new",
+    "update",
+    "dev",
+    "run",
+    "demo",
+    "redis",
+    "produce",
+    "tail",
+    "get",
+    "replay",
+    "ls",
+    "show",
+    "doctor",
+)
+"""Modules of `esb_cli.commands`, in the order of `esb --help`. Each has `command` (a function) or `app` (a group)."""
+
+EPILOG = """\b
+Exit codes: 0 done, 1 the work failed, 2 usage, 3 Redis not reachable or login
+refused, 4 not found, 5 bad data (contract or codec), 130 interrupted.
+"""
+
+
+class Application(TyperGroup):
+    """The group of all commands: every failure below it is worded once, here."""
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """Read the options; `--debug` is understood anywhere before `--`: people add it to a command that failed."""
+        end = args.index("--") if "--" in args else len(args)
+        if "--debug" in args[:end]:
+            args = ["--debug", *(word for at, word in enumerate(args) if word != "--debug" or at > end)]
+        with handled(debug=False):
+            return super().make_context(info_name, args, parent, **extra)
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The commands in the order of `COMMANDS`, groups among them."""
+        names = super().list_commands(ctx)
+        return [name for name in COMMANDS if name in names]
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        with handled(debug=bool(ctx.params.get("debug"))):
+            return super().invoke(ctx)
+
+
+def build() -> typer.Typer:
+    """The application with every command."""
+    app = typer.Typer(
+        name="esb",
+        cls=Application,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+        help="Event sourcing on the Redis you already run.",
+        epilog=EPILOG,
+    )
+    app.callback()(_options)
+    for name in COMMANDS:
+        module = import_module(f"esb_cli.commands.{name}")
+        if hasattr(module, "app"):
+            app.add_typer(module.app, name=name)
+        else:
+            app.command(name)(module.command)
+    return app
+
+
+def _version(on: bool) -> None:
+    """Answer `--version`."""
+    if on:
+        from importlib.metadata import version
+
+        typer.echo(f"esb {version('esb-cli')}")
+        raise typer.Exit
+
+
+def _options(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version and exit.", callback=_version, is_eager=True),
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")] = False,
+) -> None:
+    """Event sourcing on the Redis you already run."""

@@ -1,0 +1,121 @@
+"""`esb doctor`: is everything here as it should be, and if not, what to do."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import typer
+
+from esb_cli import checks, connection, terminal
+from esb_cli.checks import Check, State
+from esb_cli.failures import Exit, Failure, exit_code, words
+from esb_cli.options import EndpointOption, OutputOption, PassFileOption
+from esb_cli.terminal import Output, Terminal
+from esb_cli.workspace import Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from esb_runtime.operations import ServerFacts
+
+_NAME = 14
+_SIGNS = {
+    State.OK: ("✓", "ok", "green"),
+    State.WARNING: ("!", "!", "yellow"),
+    State.PROBLEM: ("✗", "x", "red"),
+    State.UNKNOWN: ("?", "?", "dim"),
+}
+
+
+def command(
+    *, output: OutputOption = Output.AUTO, endpoint: EndpointOption = None, pass_file: PassFileOption = None
+) -> None:
+    """Check everything; a remedy for each finding.
+
+    Versions, workspace, connection, server settings, permissions. Says which setting named
+    the server and why. Exits 1 when there is a problem, 3 when the server cannot be reached.
+
+    \b
+    Examples:
+      esb doctor
+      esb doctor --endpoint rediss://redis.internal:6380
+      esb doctor -o json | jq 'select(.state != "ok")'
+    """
+    from esb_runtime import EsbError
+
+    report = _Report(output.chosen(), terminal.stdout())
+    found = Workspace.find()
+    report.add(checks.versions())
+    report.add(checks.workspace(found))
+    try:
+        chosen = connection.choose(endpoint, pass_file)
+        report.add(checks.endpoint(chosen, found))
+        report.add(checks.server(_ask(chosen), datetime.now(UTC)))
+    except (Failure, EsbError) as problem:
+        report.add([Check(name="connection", found=words(problem), state=State.PROBLEM)])
+        report.end()
+        raise typer.Exit(int(exit_code(problem))) from None
+    report.end()
+    if report.problems:
+        raise typer.Exit(int(Exit.FAILED))
+
+
+def _ask(chosen: connection.Connection) -> ServerFacts:
+    """What the server says about itself."""
+    import asyncio
+
+    async def ask() -> ServerFacts:
+        async with connection.connected(chosen) as operations:
+            return await operations.server()
+
+    return asyncio.run(ask())
+
+
+class _Report:
+    """Prints each finding as it comes."""
+
+    def __init__(self, output: Output, screen: Terminal) -> None:
+        self._output = output
+        self._screen = screen
+        self.problems = 0
+        self.warnings = 0
+
+    def add(self, found: Iterable[Check]) -> None:
+        """Print findings and count what is not well."""
+        for check in found:
+            self.problems += check.state is State.PROBLEM
+            self.warnings += check.state is State.WARNING
+            if self._output is Output.TABLE:
+                self._put(check)
+            else:
+                shown = {"check": check.name, "state": str(check.state), "found": check.found, "remedy": check.remedy}
+                raw = self._output is Output.RAW
+                terminal.put(terminal.tabbed(shown.values()) if raw else terminal.json_line(shown))
+
+    def end(self) -> None:
+        """How it went, for a person."""
+        if self._output is Output.TABLE:
+            sums = [
+                terminal.count(n, word) for n, word in ((self.problems, "problem"), (self.warnings, "warning")) if n
+            ]
+            terminal.put("")
+            terminal.put(", ".join(sums) or "all well")
+
+    def _put(self, check: Check) -> None:
+        fancy, plain, colour = _SIGNS[check.state]
+        screen = self._screen
+        sign = screen.style(screen.sign(fancy, plain.ljust(2)), colour)
+        name = check.name if screen.narrow else check.name.ljust(_NAME)
+        margin = terminal.cells(screen.sign(fancy, plain.ljust(2))) + 1 + (2 if screen.narrow else _NAME + 1)
+        lines = list(screen.wrapped(terminal.clean(check.found), margin))
+        if screen.narrow:
+            terminal.put(f"{sign} {screen.style(name, 'bold')}")
+        else:
+            terminal.put(f"{sign} {screen.style(name, 'bold')} {lines.pop(0)}")
+        for line in lines:
+            terminal.put(" " * margin + line)
+        if check.remedy:
+            arrow = screen.sign("→", "->")
+            for line in screen.wrapped(f"{arrow} {terminal.clean(check.remedy)}", margin):
+                terminal.put(" " * margin + screen.style(line, colour))

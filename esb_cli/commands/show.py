@@ -1,0 +1,161 @@
+"""`esb show`: one stream with its groups and their processes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from esb_cli import connection, moments, terminal
+from esb_cli.commands.ls import document as stream_document
+from esb_cli.options import EndpointOption, EnvironmentOption, OutputOption, PassFileOption, StreamArgument
+from esb_cli.tables import Column, facts, put_all, table
+from esb_cli.terminal import Output, Terminal
+
+if TYPE_CHECKING:
+    from esb_runtime.operations import ConsumerSummary, Description, GroupSummary
+
+GROUPS = (
+    Column(title="GROUP", styles=("bold",)),
+    Column(title="LAG", number=True),
+    Column(title="PENDING", number=True),
+    Column(title="OLDEST"),
+    Column(title="DEAD", number=True),
+    Column(title="PROCESSES", number=True),
+)
+CONSUMERS = (
+    Column(title="CONSUMER"),
+    Column(title="GROUP"),
+    Column(title="PENDING", number=True),
+    Column(title="IDLE", number=True),
+    Column(title="STATE"),
+)
+
+
+def command(
+    uri: StreamArgument,
+    *,
+    output: OutputOption = Output.AUTO,
+    environment: EnvironmentOption = "",
+    endpoint: EndpointOption = None,
+    pass_file: PassFileOption = None,
+) -> None:
+    """Show a stream, its groups and their consumers.
+
+    LAG: events not given out yet. PENDING: given out and not settled; OLDEST: since when. DEAD: dead letters.
+
+    \b
+    Examples:
+      esb show event-demo
+      esb show event-demo -o json | jq '.groups[] | select(.lag > 100)'
+      esb show orders --environment prod
+    """
+    import asyncio
+
+    chosen = connection.choose(endpoint, pass_file)
+    description, now = asyncio.run(_describe(chosen, uri, environment))
+    form = output.chosen()
+    if form is Output.JSON:
+        terminal.put(terminal.json_line(document(description)))
+    elif form is Output.RAW:
+        for group in description.groups:
+            terminal.put(terminal.tabbed(v for v in _group(group).values() if not isinstance(v, list)))
+    else:
+        _put(description, now)
+
+
+async def _describe(chosen: connection.Connection, uri: str, environment: str) -> tuple[Description, int]:
+    from esb_runtime.operations import stream_key
+
+    async with connection.connected(chosen) as operations:
+        return await operations.describe(stream_key(uri, environment)), await operations.now()
+
+
+def document(description: Description) -> dict[str, Any]:
+    """A stream and its groups as JSON; durations are in seconds."""
+    return {**stream_document(description.summary), "groups": [_group(group) for group in description.groups]}
+
+
+def _group(group: GroupSummary) -> dict[str, Any]:
+    return {
+        "group": group.name,
+        "lag": group.lag,
+        "pending": group.pending,
+        "oldest_pending": group.oldest_pending or None,
+        "released": group.released,
+        "last_delivered": group.last_delivered,
+        "dead_letters": group.dead_letters,
+        "dead_letter_stream": group.dead_letter_stream,
+        "owner": group.owner or None,
+        "consumers": [_consumer(consumer) for consumer in group.consumers],
+    }
+
+
+def _consumer(consumer: ConsumerSummary) -> dict[str, Any]:
+    return {
+        "consumer": consumer.name,
+        "pending": consumer.pending,
+        "idle": consumer.idle.total_seconds(),
+        "alive": consumer.alive,
+    }
+
+
+def _put(description: Description, now: int) -> None:
+    screen = terminal.stdout()
+    summary = description.summary
+    memory = f"{screen.sign('≈', '~')} {terminal.size(summary.memory)}" if summary.memory is not None else "?"
+    known = {"stream": summary.stream, "events": f"{summary.length:,}", "memory": memory}
+    if summary.first:
+        known |= {"first": _end(summary.first, now), "last": _end(summary.last, now)}
+    put_all(facts(screen, known))
+    terminal.put("")
+    if not description.groups:
+        terminal.put("no consumer group yet")
+        return
+    put_all(table(screen, GROUPS, [_group_row(group, now) for group in description.groups]))
+    rows = [_consumer_row(group, consumer) for group in description.groups for consumer in group.consumers]
+    if rows:
+        terminal.put("")
+        put_all(table(screen, CONSUMERS, rows))
+    for group in description.groups:
+        _warn(screen, group)
+
+
+def _warn(screen: Terminal, group: GroupSummary) -> None:
+    """Say what nobody works on: what an operator looks for first."""
+    waiting = group.pending + (group.lag or 0)
+    if waiting and not any(consumer.alive for consumer in group.consumers):
+        text = f"{terminal.clean(group.name)}: {terminal.count(waiting, 'event')} waiting and no process alive"
+        _put_warning(screen, text)
+    if group.dead_letters:
+        name, letters = terminal.clean(group.name), terminal.count(group.dead_letters, "dead letter")
+        _put_warning(screen, f"{name}: {letters}; esb tail '{terminal.clean(group.dead_letter_stream)}'")
+
+
+def _put_warning(screen: Terminal, text: str) -> None:
+    terminal.put("")
+    terminal.put(screen.style(f"{screen.sign('⚠', '!')} {text}", "yellow"))
+
+
+def _end(id_: str, now: int) -> str:
+    return f"{id_}  ({moments.ago(id_, now)})"
+
+
+def _group_row(group: GroupSummary, now: int) -> list[str]:
+    return [
+        group.name,
+        f"{group.lag:,}" if group.lag is not None else "?",
+        f"{group.pending:,}",
+        moments.ago(group.oldest_pending, now),
+        f"{group.dead_letters:,}",
+        str(sum(consumer.alive for consumer in group.consumers)),
+    ]
+
+
+def _consumer_row(group: GroupSummary, consumer: ConsumerSummary) -> list[str]:
+    state = "alive" if consumer.alive else "gone"
+    return [
+        consumer.name,
+        group.name,
+        f"{consumer.pending:,}",
+        moments.short(consumer.idle),
+        f"{state}, owner" if consumer.name == group.owner else state,
+    ]

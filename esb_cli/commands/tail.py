@@ -1,0 +1,165 @@
+"""`esb tail`: the last events of streams, and those that follow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from esb_cli import connection, positions, terminal
+from esb_cli.completion import streams
+from esb_cli.events import EventPrinter, Masks
+from esb_cli.failures import Exit, Failure
+from esb_cli.options import (
+    EndpointOption,
+    EnvironmentOption,
+    EventOption,
+    OutputOption,
+    PassFileOption,
+    ShowPersonalOption,
+    SinceOption,
+    UntilOption,
+)
+from esb_cli.terminal import Output
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from esb_runtime.operations import Operations, PlainEvent, Slice
+
+
+def command(
+    uris: Annotated[
+        list[str],
+        typer.Argument(metavar="URI", help="Streams or patterns; merged in time order.", autocompletion=streams),
+    ],
+    *,
+    count: Annotated[
+        int | None, typer.Option("-n", "--count", min=0, metavar="N", help="The last N events (default 10).")
+    ] = None,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on with new events until Ctrl-C.")] = False,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    event: EventOption = None,
+    output: OutputOption = Output.AUTO,
+    no_payload: Annotated[bool, typer.Option("--no-payload", help="Leave the arguments out.")] = False,
+    show_personal: ShowPersonalOption = False,
+    environment: EnvironmentOption = "",
+    endpoint: EndpointOption = None,
+    pass_file: PassFileOption = None,
+) -> None:
+    """Show the last events of streams, and follow them with -f.
+
+    Touches no consumer group. With --since or --until it shows the whole range, or its last N with -n.
+
+    \b
+    Examples:
+      esb tail event-demo -f
+      esb tail event-demo --since -1h --event order_placed
+      esb tail orders 'shop.*' -f -o json | jq .args
+    """
+    import asyncio
+
+    if follow and until is not None:
+        raise Failure("--follow has no end: leave out --until, or -f", Exit.USAGE)
+    chosen = connection.choose(endpoint, pass_file)
+    plan = Plan(
+        uris=uris,
+        environment=environment,
+        count=10 if count is None and since is None and until is None else count,
+        follow=follow,
+        since=since,
+        until=until,
+        only=frozenset(event or ()),
+        payload=not no_payload,
+    )
+    asyncio.run(_tail(chosen, plan, output.chosen(), Masks.of_workspace(show_personal=show_personal)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What to show."""
+
+    uris: Sequence[str]
+    environment: str
+    count: int | None
+    follow: bool
+    since: str | None
+    until: str | None
+    only: frozenset[str]
+    payload: bool
+
+    def part(self, stream: str, now: int, newest: str) -> Slice:
+        """The range of one stream; its end is fixed now, so that following begins exactly behind it."""
+        from esb_runtime.operations import Slice
+
+        first = positions.first_id(self.since, now=now) if self.since is not None else "-"
+        last = positions.last_id(self.until, now=now) if self.until is not None else newest
+        return Slice(stream=stream, first=first, last=last, only=self.only)
+
+
+async def _tail(chosen: connection.Connection, plan: Plan, output: Output, masks: Masks) -> None:
+    screen = terminal.stdout()
+    async with connection.connected(chosen) as operations:
+        keys = await _keys(operations, plan)
+        printer = EventPrinter(output=output, terminal=screen, masks=masks, streams=keys, payload=plan.payload)
+        now = await operations.now()
+        reached: dict[str, str] = {}
+        for stream in keys:
+            await operations.require(stream)
+            reached[stream] = await operations.last_id(stream)
+        parts = [plan.part(stream, now, reached[stream]) for stream in keys]
+        async for event in _history(operations, plan, parts):
+            _print(printer, event)
+        if plan.follow:
+            async for event in operations.follow(reached, only=plan.only, payload=plan.payload, outage=_outage):
+                _print(printer, event)
+
+
+async def _keys(operations: Operations, plan: Plan) -> list[str]:
+    """The keys of the streams, each once; patterns stand for those that match now."""
+    from esb_runtime.operations import stream_key
+
+    found: list[str] = []
+    for uri in plan.uris:
+        key = stream_key(uri, plan.environment)
+        matching = await operations.names(key) if any(sign in uri for sign in "*?[") else [key]
+        if not matching:
+            raise Failure(f"no stream matches {uri!r}", Exit.NOT_FOUND)
+        found += matching
+    return list(dict.fromkeys(found))
+
+
+async def _history(operations: Operations, plan: Plan, parts: Sequence[Slice]) -> AsyncIterator[PlainEvent]:
+    """The events that are there, of all streams in time order."""
+    if plan.count is not None:
+        newest = [event for part in parts for event in await operations.newest(part, plan.count, payload=plan.payload)]
+        newest.sort(key=_order)
+        for event in newest[len(newest) - plan.count :] if plan.count < len(newest) else newest:
+            yield event
+        return
+    sources = [operations.events(part, payload=plan.payload) for part in parts]
+    heads = [await anext(source, None) for source in sources]
+    while waiting := [(_order(head), at) for at, head in enumerate(heads) if head is not None]:
+        at = min(waiting)[1]
+        head = heads[at]
+        heads[at] = await anext(sources[at], None)
+        if head is not None:
+            yield head
+
+
+def _order(event: PlainEvent) -> tuple[int, int]:
+    """Entry ids sort by the server's clock; as two numbers, never as text."""
+    milliseconds, _, sequence = event.key.id.partition("-")
+    return int(milliseconds), int(sequence)
+
+
+def _print(printer: EventPrinter, event: PlainEvent) -> None:
+    for line in printer.lines(event):
+        terminal.put(line)
+
+
+def _outage(reason: str) -> None:
+    terminal.note(f"Redis is not reachable ({reason}); waiting for it" if reason else "connected again")

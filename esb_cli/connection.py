@@ -1,0 +1,136 @@
+"""Which Redis a command talks to, and how it logs in.
+
+The first that is set wins: `--endpoint`, `REDIS_EVENT_SOURCE_ENDPOINT`, the embedded server that runs for the
+workspace (`.esb/server.json`), `endpoint` in `[tool.esb]` of the workspace. The password comes from
+`REDIS_EVENT_SOURCE_PASS`, `--pass-file`, or a prompt on a terminal when the server asks for one; never from an
+argument, which every user of the machine can see.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .failures import Exit, Failure
+from .workspace import Workspace
+
+if TYPE_CHECKING:
+    from esb_runtime.operations import Operations
+
+ENDPOINT_VARIABLE = "REDIS_EVENT_SOURCE_ENDPOINT"
+PASSWORD_VARIABLE = "REDIS_EVENT_SOURCE_PASS"  # noqa: S105 - the name of the variable, not a password
+
+
+@dataclass(slots=True, kw_only=True, repr=False)
+class Connection:
+    """A server to talk to: the endpoint as it was written, who said so, and the password (perhaps typed later)."""
+
+    endpoint: str
+    source: str
+    password: str | None = None
+    password_source: str = ""
+
+    def __repr__(self) -> str:
+        return f"Connection(source={self.source!r})"
+
+    def environment(self) -> dict[str, str]:
+        """The variables that lead a child process to the same server."""
+        variables = {ENDPOINT_VARIABLE: self.endpoint}
+        return variables | ({PASSWORD_VARIABLE: self.password} if self.password else {})
+
+
+def choose(endpoint: str | None, pass_file: Path | None) -> Connection:
+    """Apply the order of this module. Raises `Failure` (3) when nothing names a server."""
+    password, password_source = _password(pass_file)
+    for named, source in _candidates(endpoint):
+        if named:
+            return Connection(endpoint=named, source=source, password=password, password_source=password_source)
+    raise Failure(
+        f"no Redis is known: run `esb dev` in a workspace, set {ENDPOINT_VARIABLE} to its address "
+        "(host:port or redis://...), or pass --endpoint",
+        Exit.UNREACHABLE,
+    )
+
+
+def _candidates(endpoint: str | None) -> list[tuple[str | None, str]]:
+    """Every place that may name a server, best first; each is asked only when those before it are silent."""
+    if endpoint:
+        return [(_without_password(endpoint), "--endpoint")]
+    if named := os.environ.get(ENDPOINT_VARIABLE, "").strip():
+        return [(named, ENDPOINT_VARIABLE)]
+    workspace = Workspace.find()
+    if workspace is None:
+        return []
+    return [
+        (embedded(workspace), f"the embedded server of {workspace.root.name}"),
+        (workspace.endpoint, f"[tool.esb] of {workspace.root.name}"),
+    ]
+
+
+def embedded(workspace: Workspace) -> str | None:
+    """The endpoint of the embedded server that runs for this workspace; None when none does."""
+    if not (workspace.state / "server.json").exists():
+        return None
+    from esb_runtime.testing import RedisServer
+
+    server = RedisServer.find(workspace.state)
+    return server.endpoint.display if server else None
+
+
+def _without_password(endpoint: str) -> str:
+    """Refuse a password among the arguments: `ps` shows them to everybody."""
+    login, at, _ = endpoint.rpartition("@")
+    if at and ":" in login.partition("://")[2]:
+        raise Failure(
+            f"a password in --endpoint can be read by every user of this machine; put it into {PASSWORD_VARIABLE} "
+            "or a file for --pass-file",
+            Exit.USAGE,
+        )
+    return endpoint
+
+
+def _password(pass_file: Path | None) -> tuple[str | None, str]:
+    """The password and who said so. An explicit file wins over the environment."""
+    if pass_file is not None:
+        try:
+            text = sys.stdin.readline() if str(pass_file) == "-" else pass_file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as problem:
+            reason = problem.strerror if isinstance(problem, OSError) else "it is no text"
+            raise Failure(f"--pass-file {pass_file}: {reason}", Exit.USAGE) from None
+        return text.rstrip("\r\n") or None, "--pass-file"
+    password = os.environ.get(PASSWORD_VARIABLE) or None
+    return password, PASSWORD_VARIABLE if password else ""
+
+
+@asynccontextmanager
+async def connected(connection: Connection) -> AsyncGenerator[Operations]:
+    """Talk to the server; asks for the password on a terminal when the server wants one and none is set.
+
+    The first command is sent here, so that a server that cannot be reached fails before anything is printed.
+    """
+    from esb_runtime import LoginRefused
+    from esb_runtime.operations import Operations
+
+    try:
+        operations = await Operations.connect(endpoint=connection.endpoint, password=connection.password)
+    except LoginRefused:
+        if connection.password or not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise
+        connection.password, connection.password_source = _ask(connection), "the prompt"
+        operations = await Operations.connect(endpoint=connection.endpoint, password=connection.password)
+    try:
+        yield operations
+    finally:
+        await operations.aclose()
+
+
+def _ask(connection: Connection) -> str:
+    """The password, typed unseen."""
+    from getpass import getpass
+
+    return getpass(f"Password of Redis ({connection.source}): ", stream=sys.stderr)

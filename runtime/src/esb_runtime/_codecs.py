@@ -1,0 +1,232 @@
+"""The typed codec: arguments of an event to msgpack and back, by the contract's annotations.
+
+Everything that can be known before the first event is compiled once per event. On the way in each value is checked:
+scalars by their class, everything else by reading back what was written, so what a producer stores is what a consumer
+can read. No error repeats a value.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
+from functools import lru_cache
+from typing import Any, TypeVar, cast
+
+import msgspec
+
+from ._admission import Admission, Unfit, admission_of
+from ._binding import REQUIRED
+from ._errors import CodecError, DecodeError, EncodeError, UsageError
+from ._events import EventDefinition, Parameter
+from ._moments import NAIVE, naive_finder, zoned
+from ._narrow import is_items, is_mapping
+from ._shapes import mentions_pydantic, problem_of, text_of
+
+T = TypeVar("T")
+
+Write = Callable[[Any], bytes]
+Read = Callable[[bytes], Any]
+Readers = list[tuple[str, Read, Any]]
+
+_REFUSED = (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError)
+
+
+_SCALARS: tuple[tuple[type[Any], Callable[[Any], Any]], ...] = (
+    (str, str.__str__),
+    (int, int.__int__),
+    (float, float.__float__),
+    (bytes, bytes),
+)
+
+
+def _builtin(value: Any) -> Any:
+    """What stands for a value that msgspec does not know: subclasses of scalars, and other kinds of containers."""
+    for kind, exact in _SCALARS:
+        if isinstance(value, kind):
+            return exact(value)
+    if is_mapping(value):
+        return dict(value)
+    if is_items(value):
+        return list(value)
+    raise Unfit(f"{text_of(type(value))} cannot be stored")
+
+
+_encode = msgspec.msgpack.Encoder(enc_hook=_builtin).encode
+
+
+class EventCodec:
+    """Writes and reads the arguments of one event."""
+
+    __slots__ = ("_definition", "_keyword_readers", "_readers", "_writers")
+
+    def __init__(self, definition: EventDefinition) -> None:
+        self._definition = definition
+        self._writers = [(parameter.name, writer_of(parameter.annotation)) for parameter in definition.parameters]
+        self._readers = _readers(definition, keyword_only=False)
+        self._keyword_readers = _readers(definition, keyword_only=True)
+
+    def encode(self, arguments: Mapping[str, Any]) -> dict[str, bytes]:
+        """The arguments as msgpack. Raises `EncodeError` for a value that does not fit its annotation."""
+        encoded: dict[str, bytes] = {}
+        name = ""
+        try:
+            for name, write in self._writers:
+                encoded[name] = write(arguments[name])
+        except _REFUSED as error:
+            reason = _reason(error)
+        else:
+            return encoded
+        raise self._error(EncodeError, name, f"{reason}; nothing was sent")
+
+    def decode(
+        self, raw: Mapping[str, bytes], erased: AbstractSet[str] = frozenset()
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Positional and keyword arguments, ready to call with.
+
+        A missing argument gets its default, an erased one is None, an unknown one is ignored. Raises `DecodeError`.
+        """
+        args = self._read(raw, self._readers, erased)
+        if not self._keyword_readers:
+            return tuple(args), {}
+        names = [name for name, _, _ in self._keyword_readers]
+        return tuple(args), dict(zip(names, self._read(raw, self._keyword_readers, erased), strict=True))
+
+    def _read(self, raw: Mapping[str, bytes], readers: Readers, erased: AbstractSet[str]) -> list[Any]:
+        values: list[Any] = []
+        name, get = "", raw.get
+        try:
+            for name, read, default in readers:
+                data = get(name)
+                values.append(read(data) if data is not None else _absent(name, default, erased))
+        except _REFUSED as error:
+            reason = _reason(error)
+        else:
+            return values
+        raise self._error(DecodeError, name, reason)
+
+    def _error(self, kind: type[CodecError], argument: str, reason: str) -> CodecError:
+        annotations = {parameter.name: parameter.annotation for parameter in self._definition.parameters}
+        expected = text_of(annotations[argument])
+        return kind(
+            f"{self._definition.label}: argument {argument!r} (expected {expected}): {reason}",
+            event=self._definition.name,
+            argument=argument,
+            expected=expected,
+        )
+
+
+def codec_of(definition: EventDefinition) -> EventCodec:
+    """The event's codec, compiled at first use. Raises `ContractError` while an annotation cannot be resolved."""
+    found: EventCodec | None = definition.codec
+    if found is None:
+        found = definition.codec = EventCodec(definition)
+    return found
+
+
+def decode_argument(raw: bytes, type: type[T], *, event: str = "", argument: str = "") -> T:  # noqa: A002
+    """One stored value as a type. Raises `DecodeError`, and `UsageError` for a type that cannot be stored."""
+    problem = problem_of(type)
+    if problem is not None:
+        raise UsageError(problem)
+    try:
+        return cast("T", _cached_reader(cast("Any", type))(raw))
+    except _REFUSED as error:
+        reason = _reason(error)
+    expected = text_of(type)
+    said = f"argument {argument!r} (expected {expected}): {reason}" if argument else f"expected {expected}: {reason}"
+    raise DecodeError(f"{event}: {said}" if event else said, event=event, argument=argument, expected=expected)
+
+
+def writer_of(annotation: Any) -> Write:
+    """Compile the check and the encoding of values of an annotation."""
+    if mentions_pydantic(annotation):
+        from ._pydantic import writer
+
+        return writer(annotation)
+    admission = admission_of(annotation)
+    checked = _checked_writer(annotation, admission)
+    if not admission.exact:
+        return checked
+    exact = admission.exact
+
+    def write(value: Any) -> bytes:
+        return _encode(value) if value.__class__ in exact else checked(value)
+
+    return write
+
+
+def reader_of(annotation: Any) -> Read:
+    """Compile the decoding of values of an annotation."""
+    if mentions_pydantic(annotation):
+        from ._pydantic import reader
+
+        return reader(annotation)
+    return cast("Read", msgspec.msgpack.Decoder(zoned(annotation)).decode)
+
+
+@lru_cache(maxsize=256)
+def _cached_reader(annotation: Any) -> Read:
+    return reader_of(annotation)
+
+
+def _checked_writer(annotation: Any, admission: Admission) -> Write:
+    """Check the class, write, read back; and refuse times without a zone, which reading cannot tell."""
+    read, naive, classes = reader_of(annotation), naive_finder(annotation), admission.classes
+
+    def write(value: Any) -> bytes:
+        if classes is not None and not isinstance(value, classes):
+            raise Unfit(f"got {text_of(type(value))}")
+        if naive is not None and naive(value):
+            raise Unfit(NAIVE)
+        raw = _encode(value)
+        read(raw)
+        return raw
+
+    def write_moment(value: Any) -> bytes:
+        # a plain aware datetime needs no reading back
+        if value.__class__ is admission.moment and value.tzinfo is not None:
+            return _encode(value)
+        return write(value)
+
+    return write_moment if admission.moment else write
+
+
+def _absent(name: str, default: Any, erased: AbstractSet[str]) -> Any:
+    """What stands for an argument that is not stored."""
+    if name in erased:
+        return None
+    if default is REQUIRED:
+        raise Unfit("it is not in the stored event; give the parameter a default, or make it a new version")
+    return default
+
+
+def _readers(definition: EventDefinition, *, keyword_only: bool) -> Readers:
+    wanted: list[Parameter] = [found for found in definition.parameters if found.keyword_only is keyword_only]
+    return [(found.name, reader_of(found.annotation), found.default) for found in wanted]
+
+
+_WHERE = re.compile(r" - at (?P<path>(?:`key` in )?`\$[^`]*`)$")
+_SAFE = re.compile(
+    r"Expected `[\w | ]+`(?:, got `\w+`)?"
+    r"|Expected `\w+` (?:of (?:at (?:least|most) )?length|with)[\w <>=,]*"
+    r"|Object missing required field `\w+`"
+    r"|Invalid (?:UUID|decimal string|RFC3339 encoded \w+|ISO8601 duration|base64 encoded string)"
+)
+
+
+def _reason(error: Exception) -> str:
+    """Why, without a value: only what is known to hold none is repeated."""
+    if isinstance(error, Unfit):
+        return str(error)
+    if isinstance(error, msgspec.ValidationError):
+        text = str(error)
+        where = _WHERE.search(text)
+        said = text[: where.start()] if where else text
+        said = said[0].lower() + said[1:] if _SAFE.fullmatch(said) else "the value is not an allowed one"
+        return f"{said} at {where['path']}" if where else said
+    if isinstance(error, OverflowError):
+        return "the number is too large to be stored"
+    if isinstance(error, msgspec.MsgspecError):
+        return "the stored bytes are not msgpack"
+    return "the value does not fit"

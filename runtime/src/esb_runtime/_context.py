@@ -1,0 +1,88 @@
+"""What a handler is given beside the event's arguments, and what it can say about the event's fate."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from datetime import timedelta
+from typing import Protocol
+
+from ._envelope import Metadata
+from ._errors import UsageError
+
+
+class Settlement(Protocol):
+    """Decides what becomes of one event that is being handled; a delivery engine provides it.
+
+    The first word counts; a later one, or one after the event was taken away, raises `UsageError` or a `ChannelError`.
+    """
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the work should stop: the process is draining, or it lost the event to another one."""
+        ...
+
+    async def ack(self) -> None:
+        """The event is handled."""
+        ...
+
+    async def nack(self, after: timedelta | None) -> None:
+        """Try again after this time; None leaves it to the retry policy."""
+        ...
+
+    async def reject(self, reason: str) -> None:
+        """Move the event to the dead letter at once."""
+        ...
+
+    async def progress(self) -> None:
+        """The handler is alive: its time limit starts anew."""
+        ...
+
+
+class ConsumerContext:
+    """One event in the hands of one handler.
+
+    `metadata` is everything known about the event besides its arguments. Engines make one per event, so it holds
+    nothing else.
+    """
+
+    __slots__ = ("_settlement", "metadata")
+
+    def __init__(self, metadata: Metadata, settlement: Settlement) -> None:
+        self.metadata = metadata
+        self._settlement = settlement
+
+    @classmethod
+    def current(cls) -> ConsumerContext:
+        """The context of the event being handled, anywhere below its handler. Raises `UsageError` outside of one."""
+        found = CURRENT.get(None)
+        if found is None:
+            raise UsageError("ConsumerContext.current() works only while an event is being handled")
+        return found
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the work should stop: the process is draining, or it lost the event to another one."""
+        return self._settlement.cancelled
+
+    async def ack(self) -> None:
+        """Mark the event as handled, now; with `Acknowledge.MANUAL` the only way to do so."""
+        await self._settlement.ack()
+
+    async def nack(self, *, after: timedelta | None = None) -> None:
+        """Have the event tried again, after this time or as the retry policy says; it counts as a failed attempt."""
+        await self._settlement.nack(after)
+
+    async def reject(self, reason: str) -> None:
+        """Move the event to the group's dead letter at once, for this reason."""
+        await self._settlement.reject(reason)
+
+    async def progress(self) -> None:
+        """Say that the handler is alive: its time limit starts anew."""
+        await self._settlement.progress()
+
+    def __repr__(self) -> str:
+        return f"ConsumerContext({self.metadata.event} version {self.metadata.version}, {self.metadata.key})"
+
+
+CURRENT: ContextVar[ConsumerContext] = ContextVar("esb_consumer_context")
+"""Set by the engine around each handler call."""

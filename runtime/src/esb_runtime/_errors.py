@@ -1,0 +1,172 @@
+"""Every error that esb raises on purpose.
+
+    EsbError
+    +-- ContractError              a contract or a consumer is written wrongly (also a TypeError)
+    +-- EndpointError              an endpoint or a connection setting cannot be understood (also a ValueError)
+    +-- CodecError                 a value does not fit its declared type (also a ValueError)
+    |   +-- EncodeError            ... on the way in: nothing was sent
+    |   +-- DecodeError            ... on the way out: the stored event is left as it is
+    +-- UsageError                 the library was called in a way that cannot work
+    |   +-- MessageIdReused        one `message_id` block governed two produce calls
+    +-- ServerNotStarted           the embedded server could not be started, or not be stopped
+    +-- ChannelError               the server answered, but not with what was asked for
+        +-- ChannelUnavailable     it could not be reached before the deadline
+        +-- LoginRefused           it refused the user, the password or a permission
+        +-- WrongKeyType           a key holds something that esb did not write
+        +-- StreamNotFound         no such stream
+        +-- EventNotFound          no such event in the stream
+        +-- PayloadMissing         the event's entry is there, its payload is not
+        +-- StoreMissing           the event's payload lies in a store that this process was not given
+        +-- GroupLost              the consumer group is gone (the consumer re-creates it at its floor)
+        +-- OwnershipLost          another process owns the stream's partition now
+
+Each error carries its subject as attributes; its message says what happened and what to do next. Nothing here ever
+holds a password or the value of an argument.
+"""
+
+from __future__ import annotations
+
+
+class EsbError(Exception):
+    """Base of all errors raised by esb."""
+
+
+class ContractError(EsbError, TypeError):
+    """A contract, or a consumer of one, is written wrongly; raised where the class is defined or subscribed."""
+
+
+class EndpointError(EsbError, ValueError):
+    """An endpoint, or a setting of a connection, cannot be understood. Never repeats a password."""
+
+
+class CodecError(EsbError, ValueError):
+    """A value does not fit the type that the contract declares for its argument.
+
+    `event` is the event's wire name, `argument` the argument's name, `expected` the declared type as text.
+    """
+
+    def __init__(self, message: str, *, event: str, argument: str, expected: str) -> None:
+        super().__init__(message)
+        self.event = event
+        self.argument = argument
+        self.expected = expected
+
+
+class EncodeError(CodecError):
+    """A value that was given to a producer does not fit; nothing was sent."""
+
+
+class DecodeError(CodecError):
+    """A stored value does not fit; the stored event is left as it is."""
+
+
+class UsageError(EsbError):
+    """The library was called in a way that cannot work; the message names the right way."""
+
+
+class MessageIdReused(UsageError):
+    """One `with message_id(...)` block governed more than one produce call."""
+
+    def __init__(self, message_id: str) -> None:
+        super().__init__(
+            f"message_id({message_id!r}) governs exactly one produce call, and it was used up; "
+            "open one `with message_id(...)` block per call"
+        )
+        self.message_id = message_id
+
+
+class ServerNotStarted(EsbError):
+    """The embedded server of a folder could not be started or stopped; the message says why and what to do."""
+
+
+class ChannelError(EsbError):
+    """The server answered, but not with what was asked for."""
+
+
+class ChannelUnavailable(ChannelError):
+    """The server could not be reached before the deadline; `endpoint` is its address without credentials."""
+
+    def __init__(self, endpoint: str, reason: str) -> None:
+        super().__init__(f"cannot reach Redis at {endpoint}: {reason}")
+        self.endpoint = endpoint
+        self.reason = reason
+
+
+class LoginRefused(ChannelError):
+    """The server refused the user, the password, or a permission that esb needs."""
+
+    def __init__(self, endpoint: str, reason: str) -> None:
+        super().__init__(
+            f"Redis at {endpoint} refused: {reason}. Check REDIS_EVENT_SOURCE_PASS, the user and its ACL rules"
+        )
+        self.endpoint = endpoint
+        self.reason = reason
+
+
+class WrongKeyType(ChannelError):
+    """A key that esb needs holds something else; it is left untouched."""
+
+    def __init__(self, key: str, expected: str, reason: str = "") -> None:
+        found = f" ({reason})" if reason else ""
+        super().__init__(f"key {key!r} is not a {expected}{found}; esb leaves it untouched: use another uri")
+        self.key = key
+        self.expected = expected
+
+
+class StreamNotFound(ChannelError):
+    """No stream has this key; `nearest` are existing names that look alike."""
+
+    def __init__(self, stream: str, nearest: tuple[str, ...] = ()) -> None:
+        hint = f"; did you mean {', '.join(nearest)}?" if nearest else "; it appears with its first event"
+        super().__init__(f"no stream {stream!r}{hint}")
+        self.stream = stream
+        self.nearest = nearest
+
+
+class EventNotFound(ChannelError):
+    """The stream holds no event with this id: it was never there, or it was trimmed."""
+
+    def __init__(self, stream: str, id: str) -> None:  # noqa: A002 - the attribute is the entry's id
+        super().__init__(f"stream {stream!r} holds no event {id}; it was trimmed, or the key belongs elsewhere")
+        self.stream = stream
+        self.id = id
+
+
+class PayloadMissing(ChannelError):
+    """The entry is in the stream, but its payload is neither stored, erased nor expired by policy."""
+
+    def __init__(self, stream: str, id: str) -> None:  # noqa: A002 - the attribute is the entry's id
+        super().__init__(f"the payload of event {id} in stream {stream!r} is gone without a trace of why")
+        self.stream = stream
+        self.id = id
+
+
+class StoreMissing(ChannelError):
+    """The event names a payload store that this process was not given."""
+
+    def __init__(self, stream: str, id: str, store: str) -> None:  # noqa: A002 - the attribute is the entry's id
+        super().__init__(
+            f"the payload of event {id} in stream {stream!r} lies in the store {store!r}; "
+            "give this store to Backbone.connect(stores=...)"
+        )
+        self.stream = stream
+        self.id = id
+        self.store = store
+
+
+class GroupLost(ChannelError):
+    """The consumer group does not exist (any more)."""
+
+    def __init__(self, stream: str, group: str) -> None:
+        super().__init__(f"group {group!r} of stream {stream!r} does not exist; it is re-created at its floor")
+        self.stream = stream
+        self.group = group
+
+
+class OwnershipLost(ChannelError):
+    """Another process owns this partition for the group; what this process still does with it is refused."""
+
+    def __init__(self, stream: str, group: str) -> None:
+        super().__init__(f"another process now owns stream {stream!r} for group {group!r}")
+        self.stream = stream
+        self.group = group

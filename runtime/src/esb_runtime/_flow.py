@@ -1,0 +1,90 @@
+"""What travels with an event without being its argument: message id, headers, correlation and causation.
+
+It flows through context variables, so a handler that produces an event links it to the one it handles without a word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from msgspec import Struct
+
+from ._envelope import NO_DETAILS, Details, Metadata
+from ._errors import MessageIdReused
+from ._identifiers import checked_message_id, new_message_id
+
+
+class _Chosen(Struct):
+    """A message id that a caller chose for the next produce call."""
+
+    value: str
+    used: bool = False
+
+
+class _Flow(Struct, frozen=True):
+    headers: Mapping[str, str] = {}
+    correlation_id: str = ""
+    causation_id: str = ""
+
+
+_chosen: ContextVar[_Chosen | None] = ContextVar("esb_message_id", default=None)
+_flow: ContextVar[_Flow | None] = ContextVar("esb_flow", default=None)
+
+
+@contextmanager
+def message_id(value: str, /) -> Generator[None]:
+    """Give the one produce call inside this block a message id of your own, such as an order's number.
+
+    The same id is stored once per stream: producing it again, from any process, returns the first call's key. A second
+    produce call inside raises `MessageIdReused`. An id is 1 to 512 bytes of printable text (else `UsageError`).
+    """
+    token = _chosen.set(_Chosen(checked_message_id(value)))
+    try:
+        yield
+    finally:
+        _chosen.reset(token)
+
+
+@contextmanager
+def headers(**values: str) -> Generator[None]:
+    """Add headers to every event produced inside this block; inner blocks add to outer ones."""
+    outer = _flow.get() or _Flow()
+    token = _flow.set(_Flow({**outer.headers, **values}, outer.correlation_id, outer.causation_id))
+    try:
+        yield
+    finally:
+        _flow.reset(token)
+
+
+def take_message_id() -> str:
+    """The id of the event being produced: the caller's, once, else a new one."""
+    chosen = _chosen.get()
+    if chosen is None:
+        return new_message_id()
+    if chosen.used:
+        raise MessageIdReused(chosen.value)
+    chosen.used = True
+    return chosen.value
+
+
+def current_details() -> Details:
+    """The seldom metadata of an event produced here and now."""
+    flow = _flow.get()
+    if flow is None:
+        return NO_DETAILS
+    return Details(headers=flow.headers, correlation_id=flow.correlation_id, causation_id=flow.causation_id)
+
+
+def handling_many() -> None:
+    """What the current task produces from now on has no single cause."""
+    _flow.set(None)
+    _chosen.set(None)
+
+
+def handling(metadata: Metadata) -> None:
+    """What the current task produces from now on is caused by this event."""
+    correlation_id = metadata.correlation_id or metadata.message_id
+    _flow.set(_Flow({}, correlation_id, metadata.message_id))
+    _chosen.set(None)

@@ -1,0 +1,228 @@
+"""What the library asks of a channel and of a payload store. Adapters fulfil it; nobody above knows which one.
+
+A *stream* here is always the full key of one partition. Ids are `<milliseconds>-<sequence>` and grow.
+All methods may raise `ChannelUnavailable`, `LoginRefused` and `WrongKeyType`; other errors are named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum
+from typing import Protocol
+
+from msgspec import Struct
+
+from ._envelope import Record, Stored
+from ._errors import EsbError
+from ._identifiers import EventKey
+from ._settings import Start
+
+
+class Placement(Enum):
+    """Where a channel puts payloads: beside the entry, inside it, or in a store of its own."""
+
+    BESIDE = "hash"
+    INLINE = "inline"
+    EXTERNAL = "external"
+
+
+class PayloadStore(Protocol):
+    """A place outside the channel that keeps payloads, under a name derived from the message id.
+
+    `save` returns only when the payload is durable; saving the same message id again replaces equal by equal.
+    """
+
+    @property
+    def name(self) -> str:
+        """The name that entries carry, so that any reader knows where to look."""
+        ...
+
+    async def save(self, stream: str, payloads: Mapping[str, Mapping[str, bytes]], /) -> None:
+        """Keep the arguments of each message id."""
+        ...
+
+    async def load(self, stream: str, message_ids: Sequence[str], /) -> list[Mapping[str, bytes] | None]:
+        """The arguments of each message id, in order; None where there are none."""
+        ...
+
+    async def delete(self, stream: str, message_ids: Sequence[str], /) -> None:
+        """Forget the arguments of each message id; unknown ones are no error."""
+        ...
+
+
+class Taken(Struct, frozen=True, kw_only=True):
+    """An event that was given to this process to handle.
+
+    `starts` counts how often its handler was started before (0 for a new one), `failures` how many of those ended
+    with an error. What is left, `starts - failures`, are starts without any outcome: a suspect runs alone.
+    `done` is true when the group's record of handled message ids already holds it. `unclaimed`: it was left to the
+    processes that implement it, and none of them came within a lease.
+    """
+
+    stored: Stored
+    starts: int = 0
+    failures: int = 0
+    done: bool = False
+    unclaimed: bool = False
+
+    @property
+    def suspect(self) -> bool:
+        """Whether its last start ended without an outcome, as when the handler killed its process."""
+        return self.starts > self.failures
+
+
+class DeadLetter(Struct, frozen=True, kw_only=True):
+    """An event that will not be tried again: why, after how many attempts, and where (no argument values)."""
+
+    id: str
+    message_id: str
+    reason: str
+    attempts: int
+    traceback: str = ""
+
+
+class Settlements(Struct, kw_only=True):
+    """Outcomes that are written together: handled ids, failed ids, dead letters."""
+
+    handled: list[tuple[str, str]]
+    """(entry id, message id) pairs; the message id is recorded when the group remembers what it handled."""
+    failed: list[str]
+    dead: list[DeadLetter]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeatOptions:
+    """How a process takes part in a group. `owned`: one process at a time owns the partition (ordering by key)."""
+
+    stream: str
+    group: str
+    consumer: str
+    lease: timedelta
+    owned: bool
+    start: Start = Start.BEGINNING
+    remember: timedelta | None = None
+    """How long handled message ids are remembered; None when the group does not ask for it."""
+    implements: frozenset[str] | None = None
+    """Kinds of events (`packing/1`) that others may leave to this process; None for all."""
+
+
+class Seat(Protocol):
+    """One process's place in one group on one partition.
+
+    Every call but `beat` belongs to the event loop. With `owned` every call that changes the group checks the fencing
+    token in the same step and raises `OwnershipLost` when another process has taken over. All raise `GroupLost`
+    when the group is gone.
+    """
+
+    async def open(self) -> None:
+        """Make the group exist: at `start` when it is new, just below its lowest unhandled event when it was lost."""
+        ...
+
+    async def acquire(self) -> bool:
+        """Become the owner, or stay it (always true without `owned`); false while another process is."""
+        ...
+
+    @property
+    def tenure(self) -> str:
+        """Names the ownership: the same text for as long as it never ended in between ("" without `owned`)."""
+        ...
+
+    def beat(self) -> bool:
+        """Renew the lease; false when it was lost. Called from a thread of its own, so that a busy loop keeps it."""
+        ...
+
+    async def recover(self, after: str, count: int) -> tuple[list[Taken], str | None]:
+        """Take over entries without a live holder, in id order, without counting a start.
+
+        With `owned`: everything pending in the group. Without: what dead processes and hand-backs left.
+        Returns one page and the id to continue after, None at the end. `after` begins at "0-0".
+        """
+        ...
+
+    async def read(self, count: int, wait: timedelta) -> list[Taken]:
+        """Up to `count` new events, in stream order; waits up to `wait` for the first one."""
+        ...
+
+    async def mine(self, after: str, count: int) -> tuple[list[Taken], str | None]:
+        """Entries that the server counts as this process's own, in id order (a page as in `recover`)."""
+        ...
+
+    async def load(self, ids: Sequence[str]) -> list[Stored]:
+        """Events by id, in the order asked for; a missing one comes back with its `problem`."""
+        ...
+
+    async def starting(self, starts: Mapping[str, int]) -> None:
+        """Record that these entries are being started for the n-th time (new ones need no record)."""
+        ...
+
+    async def settle(self, settlements: Settlements) -> None:
+        """Write outcomes: one step for all that was handled, one atomic step per dead letter."""
+        ...
+
+    async def hand_back(self, entries: Mapping[str, int], *, to: str = "") -> None:
+        """Give entries (id to starts so far) back to the group so that another process gets them at once.
+
+        With `to` (a kind of event, `packing/1`) one that implements it, or anyone after a lease.
+        """
+        ...
+
+    async def leave(self) -> None:
+        """Give up ownership and the lease; disappear from the group when nothing is pending here."""
+        ...
+
+
+Appended = EventKey | EsbError
+"""The outcome of one record: its key (the first call's, when the message id is already stored) or its error."""
+
+
+class Channel(Protocol):
+    """Streams of events."""
+
+    @property
+    def endpoint(self) -> str:
+        """Where this channel leads, without credentials."""
+        ...
+
+    async def append(self, stream: str, records: Sequence[Record], *, together: bool = False) -> list[Appended]:
+        """Store records in order, in one atomic step: entry and payload appear together or not at all.
+
+        Each record has its own outcome; with `together` the first refusal refuses all. Safe to repeat: a message id
+        that is already stored is not stored again.
+        """
+        ...
+
+    async def partitions(self, stream: str) -> Sequence[str]:
+        """The keys of the stream's partitions, at least one."""
+        ...
+
+    async def scan(
+        self, stream: str, *, first: str = "-", last: str = "+", count: int, reverse: bool = False, payload: bool = True
+    ) -> list[Stored]:
+        """Events between two ids (`(id` excludes the bound; `-` and `+` are the ends); touches no group."""
+        ...
+
+    async def wait(self, after: Mapping[str, str], timeout: timedelta) -> bool:
+        """Wait until one of the streams has an entry after the given id; false when none came in time."""
+        ...
+
+    async def last_id(self, stream: str) -> str:
+        """The id of the newest entry that the stream ever had; `0-0` when there is no stream."""
+        ...
+
+    async def now(self) -> int:
+        """The server's clock, in milliseconds since 1970."""
+        ...
+
+    def seat(self, options: SeatOptions) -> Seat:
+        """A place in a group; nothing happens on the server before `Seat.open`."""
+        ...
+
+    def names(self, pattern: str = "*") -> AsyncIterator[str]:
+        """Keys of the event streams that match a glob pattern (never esb's own side keys)."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        ...

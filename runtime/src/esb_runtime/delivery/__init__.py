@@ -1,0 +1,1 @@
+"""How events get handled: lanes, starts, outcomes, recovery. No Redis command in sight: a Seat knows those."""

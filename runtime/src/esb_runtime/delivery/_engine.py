@@ -1,0 +1,220 @@
+"""The consumer's engine for one stream and group: take events, run them, write outcomes, survive everything between."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from datetime import timedelta
+
+from .._errors import ChannelError, ChannelUnavailable, GroupLost, OwnershipLost
+from .._ports import Seat, Taken
+from ._backoff import Backoff
+from ._heartbeat import Heartbeat
+from ._job import Job
+from ._policy import Policy
+from ._runner import Runner
+from ._work import Work
+
+logger = logging.getLogger("esb_runtime")
+
+WAIT = timedelta(seconds=5)
+"""Longest wait for new events in one call."""
+STANDBY = 0.25
+"""Seconds between two tries to become the owner."""
+TICK = 1.0
+"""Seconds between two looks for events whose process died."""
+PAGE = 100
+LAST_WORDS = 10.0
+"""Seconds for writing the last outcomes at the end."""
+GOODBYES = (0.05, 0.2, 0.5, 0.0)
+"""Seconds after each try to leave the group in good order: a cut connection must not cost it a whole lease."""
+
+
+class Engine:
+    """Runs one seat until it is stopped; every outage ends in another session, never in the end of the loop."""
+
+    def __init__(self, seat: Seat, work: Work, policy: Policy, *, name: str) -> None:
+        self._seat = seat
+        self._policy = policy
+        self._name = name
+        self._loop = asyncio.get_running_loop()
+        self._stopping = asyncio.Event()
+        self._interrupted: BaseException | None = None
+        self._session: asyncio.Task[None] | None = None
+        self._tenure: str | None = None
+        self._backoff = Backoff(name)
+        self._runner = Runner(seat, work, policy, name=name, broken=self._interrupt)
+        self._heartbeat: Heartbeat | None = None
+
+    async def run(self) -> None:
+        """Run until `stop`; then drain, hand back what was not started, and leave the group."""
+        stopper = asyncio.create_task(self._stopping.wait())
+        try:
+            while not self._stopping.is_set():
+                self._session = asyncio.create_task(self._one_session())
+                await asyncio.wait((self._session, stopper), return_when=asyncio.FIRST_COMPLETED)
+                await self._end_session()
+                await self._after_session(self._session)
+        finally:
+            stopper.cancel()
+            self._stopping.set()
+            await self._end_session()
+            await self._depart()
+
+    async def stop(self) -> None:
+        """Ask for the end; `run` returns when everything in flight has ended or the drain time is over."""
+        self._runner.close()
+        self._stopping.set()
+
+    async def _end_session(self) -> None:
+        while self._session is not None and not self._session.done():
+            self._session.cancel()
+            await asyncio.wait((self._session,), timeout=0.1)  # see _go_on
+
+    # --- one session: from a working connection to the next trouble
+
+    async def _one_session(self) -> None:
+        await self._quiet()
+        await self._seat.open()
+        while not await self._seat.acquire():
+            self._go_on()
+            await asyncio.sleep(STANDBY)
+        self._heartbeat = Heartbeat(
+            self._seat,
+            lease=self._policy.lease,
+            lost=self._lost,
+            alive=self._runner.within_time_limit,
+            name=self._name,
+        )
+        await self._take_up()
+        self._backoff.well()
+        await self._read()
+
+    async def _quiet(self) -> None:
+        """End the last session's heartbeat; it goes on until here, so that what drains keeps its lease."""
+        heartbeat, self._heartbeat = self._heartbeat, None
+        if heartbeat is not None:
+            await heartbeat.stop()
+
+    async def _take_up(self) -> None:
+        """Continue where the last session ended, or begin with what others left."""
+        tenure = self._seat.tenure
+        if tenure != self._tenure or tenure == "":
+            if self._policy.ordered:
+                await self._runner.drop()
+                await self._recover()
+            self._tenure = tenure
+        self._runner.resume()
+        await self._reconcile()
+
+    async def _recover(self) -> None:
+        """Admit what this process may take over, page by page, in id order."""
+        after: str | None = "0-0"
+        while after is not None:
+            await self._runner.room()
+            self._go_on()
+            taken, after = await self._seat.recover(after, PAGE)
+            self._admit(taken)
+
+    async def _reconcile(self) -> None:
+        """Admit what the group counts as ours though no reply ever said so (the reply was lost)."""
+        after: str | None = "0-0"
+        while after is not None:
+            taken, after = await self._seat.mine(after, PAGE)
+            unknown = [one for one in taken if not self._runner.holds(one.stored.key.id)]
+            for one in unknown:
+                await self._runner.room()
+                self._admit([_as_it_arrived(one)])
+
+    async def _read(self) -> None:
+        """Take new events as room allows; look for dead neighbours once a second."""
+        looked = 0.0
+        while True:
+            self._go_on()
+            await self._runner.room()
+            if not self._policy.ordered and self._loop.time() - looked >= TICK:
+                await self._recover()
+                looked = self._loop.time()
+            wait = WAIT if self._policy.ordered else timedelta(seconds=TICK)
+            self._admit(await self._seat.read(self._runner.appetite(), wait))
+            if self._runner.busy:
+                await asyncio.sleep(0)
+
+    def _admit(self, taken: Sequence[Taken]) -> None:
+        for one in taken:
+            self._runner.admit(Job(one, ordered=self._policy.ordered))
+
+    def _go_on(self) -> None:
+        """End here when the session's cancellation got lost: redis-py swallows one that meets a reply."""
+        if self._interrupted is not None:
+            raise self._interrupted
+        if self._stopping.is_set():
+            raise asyncio.CancelledError
+
+    # --- between sessions
+
+    def _interrupt(self, error: BaseException) -> None:
+        """Something outside the session's own calls went wrong: end it, as if it had met the error itself."""
+        if self._session is not None and not self._session.done():
+            self._interrupted = error
+            self._session.cancel()
+
+    def _lost(self) -> None:
+        if self._stopping.is_set() and self._policy.ordered:
+            self._runner.cancel_handlers()
+        else:
+            self._interrupt(OwnershipLost(self._name, ""))
+
+    async def _after_session(self, session: asyncio.Task[None]) -> None:
+        own = None if session.cancelled() else session.exception()
+        error = self._interrupted or own
+        self._interrupted = None
+        if self._stopping.is_set() or error is None:
+            return
+        if not isinstance(error, ChannelError):
+            raise error
+        if isinstance(error, OwnershipLost) and self._policy.ordered:
+            await self._runner.drop()  # it is pending, not lost: whoever owns the stream now takes it over
+            self._tenure = None
+        await self._backoff.note(error, self._stopping, at_once=isinstance(error, OwnershipLost | GroupLost))
+
+    async def _depart(self) -> None:
+        await self._runner.drain(self._policy.drain)
+        trouble: Exception | None = None
+        for pause in GOODBYES:
+            try:
+                await asyncio.wait_for(self._say_goodbye(), timeout=LAST_WORDS)
+            except (ChannelError, TimeoutError) as error:
+                trouble = error
+            else:
+                return
+            if not isinstance(trouble, ChannelUnavailable):
+                break
+            await asyncio.sleep(pause)
+        await self._quiet()
+        logger.warning("%s: left without a word to the group, its lease will run out: %s", self._name, trouble)
+
+    async def _say_goodbye(self) -> None:
+        await self._runner.flush()
+        await self._quiet()
+        await self._give_back(self._runner.left())
+        await self._seat.leave()
+
+    async def _give_back(self, back: dict[str, int]) -> None:
+        """Return what is in hand, and what the group counts as ours though it never arrived."""
+        after: str | None = "0-0"
+        while after is not None:
+            taken, after = await self._seat.mine(after, PAGE)
+            for one in taken:
+                back.setdefault(one.stored.key.id, _as_it_arrived(one).starts)
+        ids = list(back)
+        for start in range(0, len(ids), PAGE):
+            await self._seat.hand_back({id_: back[id_] for id_ in ids[start : start + PAGE]})
+
+
+def _as_it_arrived(taken: Taken) -> Taken:
+    """Of an event whose reply was lost, the server has counted a first delivery as a start: nobody started it."""
+    if taken.starts > 1 or taken.failures:
+        return taken
+    return Taken(stored=taken.stored, starts=0, failures=0, done=taken.done)

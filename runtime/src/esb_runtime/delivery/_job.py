@@ -1,0 +1,149 @@
+"""One event in this process's hands, and one start of its handler."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from datetime import timedelta
+from enum import Enum
+from typing import Protocol
+
+from .._envelope import Stored
+from .._ports import Taken
+
+
+class Job:
+    """An event from the moment it was taken until its outcome is written.
+
+    `stored` is None while the event is parked: only its id is kept, and it is loaded again before it starts.
+    `lane` is the ordering key that it waits for, None when it waits for nobody.
+    """
+
+    __slots__ = ("counted", "done", "failures", "id", "lane", "message_id", "running", "starts", "stored", "unclaimed")
+
+    def __init__(self, taken: Taken, *, ordered: bool) -> None:
+        stored = taken.stored
+        self.id = stored.key.id
+        self.message_id = stored.message_id
+        self.lane = stored.ordering_key if ordered else None
+        self.stored: Stored | None = stored
+        self.starts = taken.starts
+        self.failures = taken.failures
+        self.done = taken.done
+        self.unclaimed = taken.unclaimed
+        self.running = False
+        """Whether its last start has no outcome yet."""
+        self.counted = taken.starts == 0
+        """Whether the server has counted the next start already (it does at the first delivery)."""
+
+    @property
+    def suspect(self) -> bool:
+        """Whether its last start ended without an outcome: it runs alone."""
+        return self.starts > self.failures
+
+    @property
+    def ended_starts(self) -> int:
+        """Its starts, without one that a clean stop interrupts: being stopped costs no attempt."""
+        return self.starts - self.running
+
+    @property
+    def size(self) -> int:
+        """Bytes of its arguments in memory."""
+        return self.stored.size if self.stored is not None else 0
+
+
+class Verdict(Enum):
+    """What a handler said about its event."""
+
+    ACK = "ack"
+    NACK = "nack"
+    REJECT = "reject"
+
+
+class Desk(Protocol):
+    """Where an attempt's words go."""
+
+    def acknowledge(self, attempt: Attempt) -> Awaitable[None]:
+        """Write that the event is handled; the awaitable ends when that is durable."""
+        ...
+
+    def settle_late(self, attempt: Attempt) -> Awaitable[None]:
+        """Apply a nack or reject that came after the handler had ended."""
+        ...
+
+    @property
+    def epoch(self) -> int:
+        """Grows each time everything in hand was let go; what belongs to an older epoch is refused."""
+        ...
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether handlers should give up: the ownership is lost, or the time to drain is over."""
+        ...
+
+    def now(self) -> float:
+        """The loop's clock, in seconds."""
+        ...
+
+
+class Attempt:
+    """One start of one event's handler. It settles once; later words are ignored."""
+
+    __slots__ = (
+        "_desk",
+        "after",
+        "alive_at",
+        "epoch",
+        "finished",
+        "job",
+        "limit",
+        "number",
+        "reason",
+        "stored",
+        "verdict",
+    )
+
+    def __init__(self, job: Job, stored: Stored, desk: Desk) -> None:
+        self.job = job
+        self.stored = stored
+        self.number = job.starts
+        self.verdict: Verdict | None = None
+        self.reason = ""
+        self.after: timedelta | None = None
+        self.finished = False
+        self.alive_at = 0.0
+        self.limit: tuple[asyncio.Timeout, float] | None = None
+        self.epoch = desk.epoch
+        self._desk = desk
+
+    async def ack(self) -> None:
+        """The event is handled; returns when that is durable."""
+        if self.verdict is None:
+            self.verdict = Verdict.ACK
+            await self._desk.acknowledge(self)
+
+    async def nack(self, after: timedelta | None) -> None:
+        """Try again, after this long or after the retry's own delay; it counts as a failure."""
+        await self._say(Verdict.NACK, "the handler asked for another try", after)
+
+    async def reject(self, reason: str) -> None:
+        """Move the event to the dead letters now."""
+        await self._say(Verdict.REJECT, reason, None)
+
+    async def progress(self) -> None:
+        """The handler is alive: its time limit starts again."""
+        self.alive_at = self._desk.now()
+        if self.limit is not None:
+            timeout, seconds = self.limit
+            timeout.reschedule(self.alive_at + seconds)
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the handler should give up."""
+        return self._desk.cancelled or self.epoch != self._desk.epoch
+
+    async def _say(self, verdict: Verdict, reason: str, after: timedelta | None) -> None:
+        if self.verdict is None:
+            self.verdict, self.reason, self.after = verdict, reason, after
+            if self.finished:
+                await self._desk.settle_late(self)

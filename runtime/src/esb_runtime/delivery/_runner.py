@@ -1,0 +1,366 @@
+"""Runs the events in this process's hands: lanes decide who may start, handlers run, outcomes go to the settler."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+
+from .._envelope import Stored
+from .._errors import ChannelError, OwnershipLost
+from .._ports import DeadLetter, Seat
+from ._batches import Batches
+from ._buffer import Buffer
+from ._job import Attempt, Job, Verdict
+from ._lanes import Lanes
+from ._policy import Ack, Again, Bury, Failure, Hold, Policy, crashed_too_often, decide, letter_for
+from ._schedule import Schedule
+from ._settler import Settler
+from ._work import TookTooLong, Work
+
+logger = logging.getLogger("esb_runtime")
+
+LOOK_AHEAD = 50
+"""Parked followers of a key that are loaded together when their turn comes."""
+DEAF = 5.0
+"""Seconds after which a handler that ignores its cancellation is no longer waited for."""
+
+
+class Runner:
+    """The events of one seat between being taken and being settled."""
+
+    def __init__(
+        self, seat: Seat, work: Work, policy: Policy, *, name: str, broken: Callable[[BaseException], None]
+    ) -> None:
+        self._seat = seat
+        self._work = work
+        self._policy = policy
+        self._name = name
+        self._broken = broken
+        self._loop = asyncio.get_running_loop()
+        self._jobs: dict[str, Job] = {}
+        self._lanes = Lanes()
+        self._buffer = Buffer(policy, name=name)
+        self._schedule = Schedule(concurrency=policy.concurrency, run=self._run)
+        self._batches = Batches(self)
+        self._settler = Settler(seat, settled=self._settled, broken=self._unwritten)
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._burying: set[str] = set()
+        self._postponed: list[Job] = []
+        self._running: set[Attempt] = set()
+        self._cancelled = False
+        self._ending: asyncio.Future[None] | None = None
+        self.epoch = 0
+
+    # --- what the engine asks
+
+    def holds(self, id_: str) -> bool:
+        """Whether this event is in this process's hands."""
+        return id_ in self._jobs
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything waits or runs."""
+        return self._buffer.busy
+
+    def appetite(self) -> int:
+        """How many more events may be taken now."""
+        return self._buffer.appetite()
+
+    async def room(self) -> None:
+        """Wait until more events may be taken."""
+        waiting = next(iter(self._timers), "")
+        await self._buffer.room(f"the retry of event {waiting}" if waiting else "")
+
+    def admit(self, job: Job) -> None:
+        """Take an event in hand; one that is there already stays as it is."""
+        if job.id in self._jobs:
+            return
+        self._jobs[job.id] = job
+        self._buffer.load(job)
+        if self._lanes.enter(job):
+            self._schedule.add(job)
+        elif self._lanes.head(job).id in self._timers:
+            self._buffer.park(job)
+
+    def resume(self) -> None:
+        """The connection works again: go on with what an outage stopped."""
+        postponed, self._postponed = self._postponed, []
+        for job in postponed:
+            self._schedule.add(job)
+        self._settler.retry()
+
+    def within_time_limit(self) -> bool:
+        """Whether no handler is past its time limit (asked by the heartbeat's thread)."""
+        limit = self._policy.handler_timeout
+        if limit is None:
+            return True
+        now = self._loop.time()
+        return all(now - attempt.alive_at < limit.total_seconds() + 1 for attempt in tuple(self._running))
+
+    async def drop(self) -> None:
+        """Let go of everything: other processes take these events over."""
+        self.epoch += 1
+        self._cancelled = True
+        self._schedule.close()
+        self._batches.take_open()
+        await self._end(DEAF)
+        for timer in self._timers.values():
+            timer.cancel()
+        self._settler.clear()
+        for state in (self._timers, self._jobs, self._burying, self._postponed, self._running):
+            state.clear()
+        self._lanes.clear()
+        self._buffer.clear()
+        self._schedule.reopen()
+        self._cancelled = False
+
+    def close(self) -> None:
+        """Start nothing more."""
+        self._schedule.close()
+
+    async def drain(self, limit: timedelta) -> None:
+        """Start nothing more; let what runs end within the limit, then cancel it."""
+        self.close()
+        self._batches.take_open()
+        for timer in self._timers.values():
+            timer.cancel()
+        idle = asyncio.ensure_future(self._idle())
+        await asyncio.wait((idle,), timeout=limit.total_seconds())
+        if not idle.done():
+            idle.cancel()
+            self._cancelled = True
+            logger.warning("%s: %d handlers did not end in time and are cancelled", self._name, self._schedule.running)
+            await self._end(DEAF)
+
+    async def flush(self) -> None:
+        """Write every outcome now."""
+        await self._settler.flush()
+
+    def left(self) -> dict[str, int]:
+        """What is still in hand: id to starts, counted without those that this clean stop interrupts."""
+        return {job.id: job.ended_starts for job in self._jobs.values()}
+
+    def cancel_handlers(self) -> None:
+        """Another process took over while this one drains: what runs here is to end."""
+        self.epoch += 1
+        self._cancelled = True
+        self._ending = asyncio.ensure_future(self._end(DEAF))
+
+    async def _idle(self) -> None:
+        await self._schedule.idle()
+        self._batches.take_open()  # a start that was under way when the batches were closed opened a new one
+        await self._batches.idle()
+
+    async def _end(self, limit: float) -> None:
+        ended = asyncio.gather(self._schedule.cancel(), self._batches.cancel())
+        await asyncio.wait((ended,), timeout=limit)
+
+    # --- running
+
+    async def _run(self, job: Job) -> None:
+        """One start of an event's handler, or the reason why there is none."""
+        try:
+            stored = job.stored if job.stored is not None else await self._load(job)
+            letter = self._hopeless(job, stored)
+            if letter is not None:
+                self._bury(job, letter)
+            elif job.done:
+                self._handled(job)
+            else:
+                await self._count(job)
+                await self._start(Attempt(job, stored, self))
+        except ChannelError as error:
+            self._postponed.append(job)
+            self._broken(error)
+
+    def _hopeless(self, job: Job, stored: Stored) -> DeadLetter | None:
+        if stored.problem:
+            return letter_for(job, stored.problem)
+        return crashed_too_often(job, self._policy.retry)
+
+    async def _count(self, job: Job) -> None:
+        """The server's counter says how often handlers started; a delivery has counted the first start already."""
+        if job.suspect:
+            # if this one kills the process, its neighbours' outcomes must stand: theirs would look like crashes too
+            await self._settler.written()
+        if not job.counted:
+            await self._seat.starting({job.id: job.starts + 1})
+        job.counted = False
+        job.running = True
+        job.starts += 1
+
+    async def _load(self, job: Job) -> Stored:
+        """Bring a parked event's payload back, and those of its next followers with it."""
+        turn = [job, *[j for j in self._lanes.followers(job)[:LOOK_AHEAD] if j.stored is None]]
+        for one, stored in zip(turn, await self._seat.load([j.id for j in turn]), strict=True):
+            if one.stored is None and one.id in self._jobs:
+                one.stored = stored
+                self._buffer.load(one)
+        return job.stored if job.stored is not None else (await self._seat.load([job.id]))[0]
+
+    async def _start(self, attempt: Attempt) -> None:
+        plan = self._work.plan_of(attempt.stored)
+        if plan is not None:
+            self._batches.add(plan, attempt)
+            return
+        failure = await self._watched((attempt,), self._work.handle(attempt))
+        if failure is not None and failure.implementers and not attempt.job.unclaimed:
+            await self._pass_on(attempt.job, failure.implementers)
+        else:
+            self._finish(attempt, failure)
+
+    async def _pass_on(self, job: Job, implementers: str) -> None:
+        """Leave an event to a process of the group that implements it; this start of it does not count."""
+        job.starts -= 1
+        job.running = False
+        await self._seat.hand_back({job.id: job.starts}, to=implementers)
+        self._jobs.pop(job.id, None)
+        self._buffer.forget(job)
+        self._next_of(job)
+
+    async def run_batch(self, attempts: Sequence[Attempt]) -> None:
+        """Handle a batch; its events share the handler's outcome unless one of them said otherwise."""
+        failure = await self._watched(attempts, self._work.handle_batch(attempts))
+        for attempt in attempts:
+            self._finish(attempt, failure)
+
+    async def _watched(self, attempts: Sequence[Attempt], handling: Awaitable[None]) -> Failure | None:
+        """Await a handler; returns its failure. Only our own cancellation passes through."""
+        limit = self._policy.handler_timeout
+        try:
+            if limit is None:
+                await handling
+            else:
+                await self._limited(attempts, handling, limit.total_seconds())
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            return self._work.failure(attempts, error)
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises is its outcome
+            return self._work.failure(attempts, error)
+        return None
+
+    async def _limited(self, attempts: Sequence[Attempt], handling: Awaitable[None], seconds: float) -> None:
+        limit = asyncio.timeout(seconds)
+        try:
+            async with limit:
+                for attempt in attempts:
+                    attempt.alive_at = self._loop.time()
+                    attempt.limit = (limit, seconds)
+                    self._running.add(attempt)
+                await handling
+        except TimeoutError as error:
+            if not limit.expired():
+                raise  # the handler's own
+            raise TookTooLong(f"its handler took longer than {seconds:g} s") from error
+        finally:
+            self._running.difference_update(attempts)
+
+    # --- outcomes
+
+    def _finish(self, attempt: Attempt, failure: Failure | None) -> None:
+        attempt.finished = True
+        if attempt.epoch != self.epoch:
+            return  # it belongs to another process now
+        if failure is not None:
+            logger.warning(
+                "%s: %s %s, start %d: %s",
+                self._name,
+                attempt.stored.event,
+                attempt.job.id,
+                attempt.number,
+                failure.reason,
+            )
+        self._apply(attempt, failure)
+
+    def _apply(self, attempt: Attempt, failure: Failure | None) -> None:
+        job = attempt.job
+        job.running = False
+        attempt.reason = self._work.redacted(attempt, attempt.reason)
+        decision = decide(attempt, failure, self._policy)
+        match decision:
+            case Ack() if attempt.verdict is Verdict.ACK:
+                self._buffer.unload(job)  # it was written when the handler said so
+                self._next_of(job)
+            case Ack():
+                self._handled(job)
+            case Hold():
+                job.running = True  # a word may still come
+                self._buffer.unload(job)
+                self._next_of(job)
+            case Again(after=after):
+                job.failures += 1
+                self._settler.failed(job)
+                self._park(job, after)
+            case Bury(letter=letter):
+                self._bury(job, letter)
+
+    def _handled(self, job: Job) -> None:
+        self._buffer.unload(job)
+        self._settler.handled(job)
+        self._next_of(job)
+
+    def _bury(self, job: Job, letter: DeadLetter) -> None:
+        logger.error("%s: event %s goes to the dead letters: %s", self._name, job.id, letter.reason)
+        self._buffer.unload(job)
+        self._burying.add(job.id)  # its key goes on when the dead letter is written
+        self._settler.dead(job, letter)
+
+    def _park(self, job: Job, after: timedelta) -> None:
+        """Wait for the next try; who waits behind it is kept by id only."""
+        self._buffer.park(job)
+        for follower in self._lanes.followers(job):
+            self._buffer.park(follower)
+        self._timers[job.id] = self._loop.call_later(after.total_seconds(), self._try_again, job)
+
+    def _try_again(self, job: Job) -> None:
+        self._timers.pop(job.id, None)
+        self._schedule.add(job)
+
+    def _next_of(self, job: Job) -> None:
+        follower = self._lanes.leave(job)
+        if follower is not None:
+            self._schedule.add(follower)
+
+    def _settled(self, job: Job) -> None:
+        """The outcome is durable."""
+        self._jobs.pop(job.id, None)
+        self._buffer.forget(job)
+        if job.id in self._burying:
+            self._burying.discard(job.id)
+            self._next_of(job)
+
+    def _unwritten(self, error: BaseException) -> None:
+        if isinstance(error, ChannelError):
+            self._broken(error)
+        elif not isinstance(error, asyncio.CancelledError):
+            self._loop.call_exception_handler({"message": "esb could not write outcomes", "exception": error})
+
+    # --- what attempts say (see Desk)
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether handlers should give up."""
+        return self._cancelled
+
+    def now(self) -> float:
+        """The loop's clock, in seconds."""
+        return self._loop.time()
+
+    async def acknowledge(self, attempt: Attempt) -> None:
+        """Write an acknowledgement that came from inside a handler, or after it. Raises `OwnershipLost`."""
+        if attempt.epoch != self.epoch:
+            raise OwnershipLost(attempt.stored.key.stream, self._name)
+        self._settler.handled(attempt.job)
+        await self._settler.written()
+
+    async def settle_late(self, attempt: Attempt) -> None:
+        """Apply a nack or reject that came after the handler had ended."""
+        if attempt.epoch != self.epoch:
+            raise OwnershipLost(attempt.stored.key.stream, self._name)
+        attempt.job.lane = None  # its key has gone on long ago: the event runs again by itself, or is buried
+        self._apply(attempt, None)
+        await self._settler.written()

@@ -1,0 +1,150 @@
+"""The in-memory twin of a Redis channel."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import timedelta
+
+import msgspec
+
+from .._envelope import Record, Stored
+from .._errors import UsageError
+from .._identifiers import entry_order
+from .._ports import Appended, Channel, PayloadStore, Placement, Seat, SeatOptions
+from ._log import as_text
+from ._seat import MemorySeat
+from ._server import ENDPOINT, MemoryServer
+from ._state import HASH, INLINE, State
+from ._stores import Stores
+
+DEDUP = timedelta(hours=1)
+
+
+class MemoryChannel(Channel):
+    """Events in a `MemoryServer`; payloads beside the entries, inside them, or in an external store.
+
+    `placement` says where new payloads go; EXTERNAL means the first of `stores`. Reading follows each entry. `dedup`
+    is how long a message id is remembered where no payload beside the entry does it. Without a `server` the channel
+    has one of its own.
+    """
+
+    def __init__(
+        self,
+        server: MemoryServer | None = None,
+        *,
+        placement: Placement = Placement.BESIDE,
+        stores: Sequence[PayloadStore] = (),
+        dedup: timedelta = DEDUP,
+    ) -> None:
+        if placement is Placement.EXTERNAL and not stores:
+            raise UsageError("payloads in an external store need a store: pass stores=[...]")
+        self.server = server or MemoryServer()
+        self._stores = Stores(stores)
+        self._external = stores[0] if placement is Placement.EXTERNAL else None
+        self._store_name = INLINE if placement is Placement.INLINE else HASH
+        if self._external is not None:
+            self._store_name = self._external.name
+        self._window = dedup.total_seconds()
+
+    @property
+    def endpoint(self) -> str:
+        """Where this channel leads."""
+        return ENDPOINT
+
+    async def append(self, stream: str, records: Sequence[Record], *, together: bool = False) -> list[Appended]:
+        """Store records in one atomic step; see `Channel.append`."""
+        if self._external is not None:
+            await self._save(self._external, stream, records)
+        return await self.server.call(
+            lambda state: state.append(stream, records, store=self._store_name, window=self._window, together=together)
+        )
+
+    async def _save(self, store: PayloadStore, stream: str, records: Sequence[Record]) -> None:
+        """Payloads first; those of a message id that is already stored stay as the first call wrote them."""
+        new = await self.server.call(
+            lambda state: {
+                record.message_id: record.arguments
+                for record in reversed(records)
+                if state.known(stream, record.message_id, beside=False) is None
+            }
+        )
+        if new:
+            await store.save(stream, new)
+
+    async def partitions(self, stream: str) -> Sequence[str]:
+        """The stream itself: a stream has one partition."""
+        return (stream,)
+
+    async def scan(
+        self, stream: str, *, first: str = "-", last: str = "+", count: int, reverse: bool = False, payload: bool = True
+    ) -> list[Stored]:
+        """Events between two ids; see `Channel.scan`."""
+
+        def found(state: State) -> list[Stored]:
+            log = state.log(stream)
+            if log is None:
+                return []
+            ids = log.between(first, last, reverse=reverse)
+            entries = [log.entries[id_] for id_, _ in zip(ids, range(count), strict=False)]
+            if not payload:
+                return [msgspec.structs.replace(entry, arguments=None) for entry in entries]
+            return [state.complete(stream, entry) for entry in entries]
+
+        events = await self.server.call(found)
+        return await self._stores.complete(stream, events) if payload else events
+
+    async def wait(self, after: Mapping[str, str], timeout: timedelta) -> bool:
+        """Wait until one of the streams has a newer entry; see `Channel.wait`."""
+        marks = {stream: entry_order(id_) for stream, id_ in after.items()}
+
+        def newer(state: State) -> bool:
+            logs = [(state.log(stream), mark) for stream, mark in marks.items()]
+            return any(log is not None and log.after(mark, 1) for log, mark in logs)
+
+        return await self.server.until(newer, timeout, *after)
+
+    async def last_id(self, stream: str) -> str:
+        """The newest id that the stream ever had; see `Channel.last_id`."""
+
+        def last(state: State) -> str:
+            log = state.log(stream)
+            return as_text(log.last) if log else "0-0"
+
+        return await self.server.call(last)
+
+    async def now(self) -> int:
+        """The server's clock, in milliseconds since 1970."""
+        return await self.server.call(lambda state: state.clock.now() // 1000)
+
+    def seat(self, options: SeatOptions) -> Seat:
+        """A place in a group; see `Channel.seat`."""
+        return MemorySeat(options, server=self.server, stores=self._stores)
+
+    async def names(self, pattern: str = "*") -> AsyncIterator[str]:
+        """Keys of the streams that match a glob pattern; see `Channel.names`."""
+        matches = _glob(pattern)
+        for key in await self.server.call(lambda state: sorted(state.logs)):
+            if matches.fullmatch(key):
+                yield key
+
+    async def aclose(self) -> None:
+        """Nothing to close: the server lives as long as somebody holds it."""
+
+
+def _glob(pattern: str) -> re.Pattern[str]:
+    """Redis's glob: `*`, `?`, `[abc]`, `[^abc]`, `[a-c]`, and a backslash before a literal character.
+
+    https://redis.io/docs/latest/commands/keys/
+    """
+    words: list[str] = []
+    for part in re.finditer(r"\\(.)|(\*)|(\?)|\[(\^?)([^\]]*)\]|(.)", pattern, re.DOTALL):
+        escaped, star, mark, negated, members, literal = part.groups()
+        if star or mark:
+            words.append(".*" if star else ".")
+        elif members is not None:
+            inside = re.escape(members).replace(r"\-", "-")
+            words.append(f"[{negated or ''}{inside}]" if members else "(?!)")
+        else:
+            words.append(re.escape(escaped or literal))
+    return re.compile("".join(words), re.DOTALL)

@@ -1,0 +1,244 @@
+"""What tools see of a server: its streams, groups and events without any contract.
+
+    async with Backbone.connect() as backbone:
+        operations = Operations(backbone)
+        async for event in operations.events(Slice(stream="event-demo")):
+            print(event.key, event.event, event.arguments)
+
+Looking touches no group. The command line is built on this module alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from difflib import get_close_matches
+from typing import Any, Self
+
+from ._backbone import Backbone
+from ._contract import stream_key
+from ._endpoint import Endpoint
+from ._envelope import Record, Stored
+from ._errors import ChannelUnavailable, EventNotFound, StreamNotFound, UsageError, WrongKeyType
+from ._identifiers import EventKey, entry_order, new_message_id
+from ._inspection import ConsumerSummary, GroupSummary, Inspection, ServerFacts, StreamSummary
+from ._plain import encode_plain
+from ._plain_event import PlainEvent, plain_event
+from ._producer import Outbox
+from ._slices import PAGE, Census, Copied, Slice, copy, newest, pages
+
+__all__ = [
+    "Census",
+    "ConsumerSummary",
+    "Copied",
+    "Description",
+    "Endpoint",
+    "GroupSummary",
+    "Operations",
+    "PlainEvent",
+    "ServerFacts",
+    "Slice",
+    "StreamSummary",
+    "stream_key",
+]
+
+_WAIT = timedelta(seconds=5)
+_LONGEST_DELAY = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Description:
+    """Everything about one stream."""
+
+    summary: StreamSummary
+    groups: tuple[GroupSummary, ...]
+
+
+class Operations:
+    """A connected backbone, seen by a tool. Raises what the methods of a channel raise."""
+
+    def __init__(self, backbone: Backbone) -> None:
+        self._backbone = backbone
+        self._channel = backbone._channel  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - this floor's own port
+        self._outbox = Outbox(self._channel)
+
+    @classmethod
+    async def connect(cls, *, endpoint: str | None = None, password: str | None = None) -> Self:
+        """Connect as `Backbone.connect` does, and prove that the server answers. Close it with `aclose`.
+
+        Raises `ChannelUnavailable` or `LoginRefused` at once.
+        """
+        operations = cls(Backbone.connect(endpoint=endpoint, password=password))
+        try:
+            await operations.now()
+        except BaseException:
+            await operations.aclose()
+            raise
+        return operations
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._backbone.aclose()
+
+    @property
+    def endpoint(self) -> str:
+        """Where the server is, without credentials."""
+        return self._channel.endpoint
+
+    async def now(self) -> int:
+        """The server's clock, in milliseconds since 1970."""
+        return await self._channel.now()
+
+    # --- looking at the server
+
+    async def server(self) -> ServerFacts:
+        """What the server is and how it is set."""
+        return await self._inspection().server()
+
+    async def names(self, pattern: str = "*") -> list[str]:
+        """The keys of the event streams that match a glob pattern, sorted; never those that esb keeps for itself."""
+        return sorted([name async for name in self._channel.names(pattern)])
+
+    async def streams(self, pattern: str = "*") -> list[StreamSummary]:
+        """The event streams that match a glob pattern, by name; never those that esb keeps for itself."""
+        names = await self.names(pattern)
+        inspection = self._inspection()
+        parts = [await inspection.summaries(names[at : at + PAGE]) for at in range(0, len(names), PAGE)]
+        return [summary for part in parts for summary in part]
+
+    async def describe(self, stream: str) -> Description:
+        """Everything about one stream. Raises `StreamNotFound`, `WrongKeyType`."""
+        await self.require(stream)
+        inspection = self._inspection()
+        summaries = await inspection.summaries([stream])
+        if not summaries:
+            raise StreamNotFound(stream)
+        return Description(summary=summaries[0], groups=tuple(await inspection.groups(stream)))
+
+    async def require(self, stream: str) -> None:
+        """Make sure that there is such a stream. Raises `StreamNotFound` with the nearest names, `WrongKeyType`."""
+        if await self._channel.scan(stream, count=1, payload=False) or await self._channel.last_id(stream) != "0-0":
+            return
+        kind = await self._inspection().kind(stream)
+        if kind == "none":
+            raise StreamNotFound(stream, tuple(get_close_matches(stream, await self.names(), n=3, cutoff=0.5)))
+        if kind != "stream":
+            raise WrongKeyType(stream, "stream", f"it is a {kind}")
+
+    def _inspection(self) -> Inspection:
+        make: Callable[[], object] | None = getattr(self._channel, "inspection", None)
+        found = make() if make is not None else None
+        if not isinstance(found, Inspection):
+            raise UsageError(f"{self.endpoint} cannot be inspected: only Redis can")
+        return found
+
+    # --- looking at events
+
+    async def events(self, part: Slice, *, payload: bool = True) -> AsyncIterator[PlainEvent]:
+        """The events of a slice, in stream order."""
+        async for page in pages(self._channel, part, payload=payload):
+            for stored in page:
+                yield plain_event(stored)
+
+    async def newest(self, part: Slice, count: int, *, payload: bool = True) -> list[PlainEvent]:
+        """The last `count` events of a slice, in stream order."""
+        return [plain_event(stored) for stored in await newest(self._channel, part, count, payload=payload)]
+
+    async def get(self, key: EventKey) -> PlainEvent:
+        """One event. Raises `EventNotFound`, or `StreamNotFound` when there is not even a stream."""
+        found = await self._channel.scan(key.stream, first=key.id, last=key.id, count=1)
+        if not found:
+            await self.require(key.stream)
+            raise EventNotFound(key.stream, key.id)
+        return plain_event(found[0])
+
+    async def last_id(self, stream: str) -> str:
+        """The id of the newest entry that the stream ever had."""
+        return await self._channel.last_id(stream)
+
+    async def census(self, part: Slice, *, progress: Callable[[int], None] | None = None) -> Census:
+        """Count the events of a slice; `progress` hears how many so far."""
+        census = Census()
+        async for page in pages(self._channel, part, payload=False):
+            for stored in page:
+                census.count(stored)
+            if progress is not None:
+                progress(census.total)
+        return census
+
+    async def follow(
+        self,
+        after: Mapping[str, str],
+        *,
+        only: frozenset[str] = frozenset(),
+        payload: bool = True,
+        outage: Callable[[str], None] | None = None,
+    ) -> AsyncIterator[PlainEvent]:
+        """Events of several streams as they come, each after its id in `after`; without end.
+
+        Outages are waited out, and no event is missed or repeated over them; `outage` hears why when one begins and
+        "" when it is over. Raises `LoginRefused` and `WrongKeyType`.
+        """
+        reached = dict(after)
+        delay = 0.0
+        while True:
+            try:
+                await self._await(reached)
+                batch = [stored for stream in reached for stored in await self._news(stream, reached, payload=payload)]
+            except ChannelUnavailable as error:
+                if outage is not None and not delay:
+                    outage(error.reason)
+                delay = min(delay * 2 or 0.1, _LONGEST_DELAY)
+                await asyncio.sleep(delay)
+                continue
+            if outage is not None and delay:
+                outage("")
+            delay = 0.0
+            for stored in sorted(batch, key=lambda stored: entry_order(stored.key.id)):
+                reached[stored.key.stream] = stored.key.id
+                if not only or stored.event in only:
+                    yield plain_event(stored)
+
+    async def _await(self, reached: Mapping[str, str]) -> None:
+        while not await self._channel.wait(reached, _WAIT):
+            pass
+
+    async def _news(self, stream: str, reached: Mapping[str, str], *, payload: bool) -> list[Stored]:
+        return await self._channel.scan(stream, first=f"({reached[stream]}", count=PAGE, payload=payload)
+
+    # --- producing without a contract
+
+    async def produce(
+        self,
+        stream: str,
+        event: str,
+        arguments: Mapping[str, Any],
+        *,
+        version: int = 1,
+        ordering_key: str | None = None,
+        message_id: str | None = None,
+    ) -> EventKey:
+        """Store an event of plain values. Raises `EncodeError` for a value that cannot be stored."""
+        record = Record(
+            message_id=message_id or new_message_id(),
+            event=event,
+            version=version,
+            produced_at=time.time_ns() // 1000,
+            arguments={name: encode_plain(value, event=event, argument=name) for name, value in arguments.items()},
+            ordering_key=ordering_key,
+        )
+        keys: Sequence[EventKey] = await self._outbox.send_together(stream, [record])
+        return keys[0]
+
+    def copy(self, part: Slice, to: str) -> AsyncIterator[Copied]:
+        """Copy a slice to another stream; yields how far it has come, after every page.
+
+        Copies keep their message id and link to their source: copying again stores nothing twice. Raises `UsageError`
+        when source and target are the same stream.
+        """
+        if part.stream == to:
+            raise UsageError(f"stream {to!r} cannot be copied to itself; name another one")
+        return copy(self._channel, self._outbox, part, to)

@@ -1,0 +1,1 @@
+"""The Redis adapter: streams, payload hashes and consumer groups."""

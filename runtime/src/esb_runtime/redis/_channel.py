@@ -1,0 +1,173 @@
+"""Redis Streams as a channel."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from msgspec import structs
+
+from .._endpoint import Endpoint
+from .._envelope import Record, Stored
+from .._errors import UsageError
+from .._identifiers import EventKey
+from .._inspection import Inspection
+from .._ports import Appended, Channel, PayloadStore, Placement, Seat, SeatOptions
+from . import _keys, _wire
+from ._connection import SOCKET_TIMEOUT, Connection, Word
+from ._inspect import RedisInspection
+from ._payloads import Payloads
+from ._refusals import refusal
+from ._seat import RedisSeat
+
+MAX_WAIT = timedelta(seconds=5)
+"""Longest single blocking read: a dead connection is noticed after this and the socket's timeout."""
+DEDUP = timedelta(hours=1)
+
+
+class RedisChannel(Channel):
+    """Events in Redis Streams; payloads beside them in hashes, inside the entries, or in an external store.
+
+    `placement` says where new payloads go; EXTERNAL means the first of `stores`. Reading follows each entry, so one
+    stream may hold events of all kinds. `dedup` is how long a message id is remembered where no payload hash does it.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        placement: Placement = Placement.BESIDE,
+        stores: Sequence[PayloadStore] = (),
+        dedup: timedelta = DEDUP,
+    ) -> None:
+        if placement is Placement.EXTERNAL and not stores:
+            raise UsageError("payloads in an external store need a store: pass stores=[...]")
+        self._endpoint = endpoint
+        self._placement = placement
+        self._stores = tuple(stores)
+        self._dedup = max(int(dedup.total_seconds() * 1000), 1)
+        self._commands = Connection(endpoint)
+        self._blocking = Connection(endpoint, timeout=SOCKET_TIMEOUT + MAX_WAIT.total_seconds())
+        self._payloads = Payloads(self._commands, self._stores)
+
+    @property
+    def endpoint(self) -> str:
+        """Where this channel leads, without credentials."""
+        return self._endpoint.display
+
+    async def append(self, stream: str, records: Sequence[Record], *, together: bool = False) -> list[Appended]:
+        """Store records in one atomic step; see `Channel.append`."""
+        if self._placement is Placement.EXTERNAL:
+            await self._save(self._stores[0], stream, records)
+        beside = self._placement is Placement.BESIDE
+        name_key = _keys.payload_key if beside else _keys.dedup_key
+        keys = [stream, *[name_key(stream, record.message_id) for record in records]]
+        words: list[Word] = ["hash" if beside else "record", int(together), self._dedup]
+        for record in records:
+            entry = _wire.entry_words(record, self._store_name)
+            words += (len(entry), *entry)
+            if beside:
+                words.append(2 * len(record.arguments))
+                for name, value in record.arguments.items():
+                    words += (name, value)
+            else:
+                words.append(0)
+        replies: list[Any] = await self._commands.run("append", keys, words)
+        return [self._outcome(stream, key, reply) for key, reply in zip(keys[1:], replies, strict=True)]
+
+    async def _save(self, store: PayloadStore, stream: str, records: Sequence[Record]) -> None:
+        """Payloads first; those of a message id that is already stored stay as the first call wrote them."""
+        given = {record.message_id: record.arguments for record in reversed(records)}
+        known = await self._commands.pipeline([("EXISTS", _keys.dedup_key(stream, name)) for name in given])
+        new = {name: given[name] for name, reply in zip(given, known, strict=True) if reply == 0}
+        if new:
+            await store.save(stream, new)
+
+    @property
+    def _store_name(self) -> str:
+        if self._placement is Placement.EXTERNAL:
+            return self._stores[0].name
+        return _wire.INLINE if self._placement is Placement.INLINE else _wire.HASH
+
+    def _outcome(self, stream: str, key: str, reply: bytes | None) -> Appended:
+        text = reply.decode() if reply else "!not stored"
+        if text.startswith("!"):
+            return refusal(self.endpoint, key, text[1:])
+        return EventKey(stream=stream, id=text.removeprefix("="))
+
+    async def partitions(self, stream: str) -> Sequence[str]:
+        """The stream itself: a stream has one partition."""
+        return (stream,)
+
+    async def scan(
+        self,
+        stream: str,
+        *,
+        first: str = "-",
+        last: str = "+",
+        count: int,
+        reverse: bool = False,
+        payload: bool = True,
+    ) -> list[Stored]:
+        """Events between two ids; see `Channel.scan`."""
+        command = ("XREVRANGE", stream, last, first) if reverse else ("XRANGE", stream, first, last)
+        entries: list[Any] = await self._commands.call(*command, "COUNT", count, stream=stream)
+        events = [_wire.stored_event(stream, id_.decode(), words) for id_, words in entries]
+        if payload:
+            return await self._payloads.complete(stream, events)
+        return [structs.replace(event, arguments=None) if event.arguments is not None else event for event in events]
+
+    async def wait(self, after: Mapping[str, str], timeout: timedelta) -> bool:
+        """Block until one of the streams has a newer entry; see `Channel.wait`."""
+        block = max(int(min(timeout, MAX_WAIT).total_seconds() * 1000), 1)
+        words: list[Word] = ["XREAD", "COUNT", 1, "BLOCK", block, "STREAMS", *after, *after.values()]
+        return bool(await self._blocking.call(*words, stream=next(iter(after), "")))
+
+    async def last_id(self, stream: str) -> str:
+        """The newest id that the stream ever had; see `Channel.last_id`."""
+        replies = await self._commands.pipeline([("EXISTS", stream), ("XINFO", "STREAM", stream)])
+        if replies[0] == 0:
+            return "0-0"
+        if isinstance(replies[1], Exception):
+            raise refusal(self.endpoint, stream, str(replies[1]))
+        info = dict(zip(replies[1][::2], replies[1][1::2], strict=True))
+        return str(info[b"last-generated-id"].decode())
+
+    async def now(self) -> int:
+        """The server's clock, in milliseconds since 1970."""
+        seconds, microseconds = await self._commands.call("TIME")
+        return int(seconds) * 1000 + int(microseconds) // 1000
+
+    def seat(self, options: SeatOptions) -> Seat:
+        """A place in a group; see `Channel.seat`."""
+        return RedisSeat(
+            options,
+            endpoint=self._endpoint,
+            commands=self._commands,
+            blocking=self._blocking,
+            payloads=self._payloads,
+        )
+
+    async def names(self, pattern: str = "*") -> AsyncIterator[str]:
+        """Keys of the event streams that match a glob pattern; see `Channel.names`."""
+        cursor = b"0"
+        seen: set[str] = set()
+        while True:
+            cursor, keys = await self._commands.call("SCAN", cursor, "MATCH", pattern, "COUNT", 500, "TYPE", "stream")
+            for key in keys:
+                name = key.decode("utf-8", "backslashreplace")
+                if name not in seen and not _keys.is_side_stream(name):
+                    seen.add(name)
+                    yield name
+            if cursor == b"0":
+                return
+
+    def inspection(self) -> Inspection:
+        """The server as tools see it."""
+        return RedisInspection(self._commands)
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._commands.aclose()
+        await self._blocking.aclose()

@@ -1,0 +1,174 @@
+"""Connections to a server, and the one place where redis-py's errors become esb's."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import redis
+import redis.asyncio
+from redis import exceptions as errors
+
+from .._endpoint import Endpoint
+from .._errors import (
+    ChannelError,
+    ChannelUnavailable,
+    EsbError,
+    GroupLost,
+    LoginRefused,
+    OwnershipLost,
+    WrongKeyType,
+)
+from ._scripts import Script, script
+
+Word = bytes | str | int
+"""What a command is made of."""
+
+PASSING = (
+    "LOADING",
+    "READONLY",
+    "MASTERDOWN",
+    "CLUSTERDOWN",
+    "TRYAGAIN",
+    "BUSY",
+    "MISCONF",
+    "OOM",
+    "NOREPLICAS",
+    "UNBLOCKED",
+)
+"""Answers of a server that may be well again soon: they count as unavailable."""
+LOGIN = ("NOAUTH", "WRONGPASS", "NOPERM", "invalid username-password")
+"""Answers of a server that does not let this user in, or not this far."""
+SOCKET_TIMEOUT = 10.0
+"""Seconds that a command may take; a blocking read adds its own wait."""
+CONNECT_TIMEOUT = 5.0
+
+
+class Connection:
+    """Commands and scripts over one pool, replies raw. Safe to share between tasks."""
+
+    def __init__(self, endpoint: Endpoint, *, timeout: float = SOCKET_TIMEOUT) -> None:
+        self.endpoint = endpoint.display
+        self._redis: Any = redis.asyncio.Redis(**options(endpoint, timeout=timeout, library=redis.asyncio))
+        self._redis.response_callbacks.clear()
+
+    async def call(self, *words: Word, stream: str = "", group: str = "") -> Any:
+        """One command, about this stream and group. Raises esb's errors."""
+        with translated(self.endpoint, stream, group):
+            return await self._redis.execute_command(*words)
+
+    async def run(self, name: str, keys: Sequence[str], arguments: Sequence[Word], *, group: str = "") -> Any:
+        """One script, whose first key is what it is about; the server learns it when it does not know it."""
+        lua = script(name)
+        with translated(self.endpoint, keys[0], group):
+            try:
+                return await self._redis.execute_command("EVALSHA", lua.digest, len(keys), *keys, *arguments)
+            except errors.NoScriptError:
+                return await self._redis.execute_command("EVAL", lua.source, len(keys), *keys, *arguments)
+
+    async def pipeline(self, commands: Sequence[Sequence[Word]]) -> list[Any]:
+        """Several commands in one round trip; errors come back as values."""
+        with translated(self.endpoint):
+            pipe = self._redis.pipeline(transaction=False)
+            for words in commands:
+                pipe.execute_command(*words)
+            return list(await pipe.execute(raise_on_error=False))
+
+    async def aclose(self) -> None:
+        """Close every connection of the pool."""
+        await self._redis.aclose()
+
+
+class ThreadConnection:
+    """One command at a time from a thread of its own (the heartbeat's)."""
+
+    def __init__(self, endpoint: Endpoint, *, timeout: float) -> None:
+        self.endpoint = endpoint.display
+        self._redis: Any = redis.Redis(**options(endpoint, timeout=timeout, library=redis))
+        self._redis.response_callbacks.clear()
+
+    def run(self, lua: Script, keys: Sequence[str], arguments: Sequence[Word]) -> Any:
+        """One script; the server learns it when it does not know it."""
+        with translated(self.endpoint, keys[0]):
+            try:
+                return self._redis.execute_command("EVALSHA", lua.digest, len(keys), *keys, *arguments)
+            except errors.NoScriptError:
+                return self._redis.execute_command("EVAL", lua.source, len(keys), *keys, *arguments)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._redis.close()
+
+
+def options(endpoint: Endpoint, *, timeout: float, library: Any) -> dict[str, Any]:
+    """redis-py's settings for an endpoint: raw bytes, no retry of its own (whoever calls decides about that)."""
+    from redis.backoff import NoBackoff
+
+    retry_type: Any = __import__(f"{library.__name__}.retry", fromlist=["Retry"]).Retry
+    chosen: dict[str, Any] = {
+        "db": endpoint.database,
+        "username": endpoint.username,
+        "password": endpoint.password,
+        "socket_timeout": timeout,
+        "socket_connect_timeout": min(CONNECT_TIMEOUT, timeout),
+        "protocol": 2,
+        "retry": retry_type(NoBackoff(), 0),
+        "decode_responses": False,
+    }
+    if endpoint.unix_socket:
+        chosen["unix_socket_path"] = endpoint.unix_socket
+    else:
+        chosen |= {"host": endpoint.host, "port": endpoint.port, "socket_keepalive": True}
+    if endpoint.tls:
+        chosen |= {
+            "ssl": True,
+            "ssl_ca_certs": endpoint.ca_certificates,
+            "ssl_certfile": endpoint.certificate,
+            "ssl_keyfile": endpoint.certificate_key,
+        }
+    return chosen
+
+
+@contextmanager
+def translated(endpoint: str, stream: str = "", group: str = "") -> Generator[None]:
+    """Turn redis-py's errors into esb's; the text of a command (which may hold arguments) is never repeated."""
+    try:
+        yield
+    except EsbError:
+        raise
+    except (errors.AuthenticationError, errors.AuthorizationError, errors.NoPermissionError) as error:
+        raise LoginRefused(endpoint, words_of(error)) from None
+    except errors.AuthenticationWrongNumberOfArgsError as error:
+        raise LoginRefused(endpoint, words_of(error)) from None
+    except (errors.ConnectionError, errors.TimeoutError, OSError) as error:
+        # over a unix socket redis-py says in a connection error that the login failed
+        refused = any(word in str(error) for word in LOGIN)
+        raise (LoginRefused if refused else ChannelUnavailable)(endpoint, words_of(error)) from None
+    except errors.ResponseError as error:
+        raise _answered(endpoint, error, stream, group) from None
+    except errors.RedisError as error:
+        raise ChannelError(f"Redis at {endpoint}: {words_of(error)}") from None
+
+
+def _answered(endpoint: str, error: errors.ResponseError, stream: str, group: str) -> ChannelError:
+    text = str(error)
+    if "ESBOWNER" in text:
+        return OwnershipLost(stream, group)
+    if "NOGROUP" in text:
+        return GroupLost(stream, group)
+    if "WRONGTYPE" in text:
+        return WrongKeyType(stream, "stream")
+    if any(word in text for word in LOGIN):
+        return LoginRefused(endpoint, words_of(error))
+    if isinstance(error, errors.OutOfMemoryError | errors.ReadOnlyError) or any(word in text for word in PASSING):
+        return ChannelUnavailable(endpoint, words_of(error))
+    return ChannelError(f"Redis at {endpoint}: {words_of(error)}")
+
+
+def words_of(error: BaseException) -> str:
+    """An error's own words in one short line, without the arguments that some servers repeat."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    if "Connect call failed" in text or "Connection refused" in text:
+        return "connection refused, nothing listens there"
+    return text.partition(", with args beginning with")[0].rstrip(".")[:200]

@@ -1,0 +1,271 @@
+"""A consumer process's place in a group on one stream, in Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+
+from .._endpoint import Endpoint
+from .._envelope import Stored
+from .._ports import DeadLetter, Seat, SeatOptions, Settlements, Taken
+from .._settings import Start
+from . import _keys, _wire
+from ._connection import Connection, ThreadConnection, Word
+from ._payloads import Payloads
+from ._scripts import script
+
+ACKS_PER_CALL = 1000
+
+
+class RedisSeat(Seat):
+    """See `Seat` for the promises; each method is one script, so that check and change are one step."""
+
+    def __init__(
+        self,
+        options: SeatOptions,
+        *,
+        endpoint: Endpoint,
+        commands: Connection,
+        blocking: Connection,
+        payloads: Payloads,
+    ) -> None:
+        stream, group, consumer = options.stream, options.group, options.consumer
+        self._options = options
+        self._commands = commands
+        self._blocking = blocking
+        self._payloads = payloads
+        self._owner = _keys.owner_key(stream, group)
+        self._lease = _keys.lease_key(stream, group, consumer)
+        self._floor = _keys.floor_key(stream, group)
+        self._failures = _keys.failures_key(stream, group)
+        self._lease_ms = max(int(options.lease.total_seconds() * 1000), 1)
+        self._remember_ms = int(options.remember.total_seconds() * 1000) if options.remember else 0
+        # an owner without a mark must fail every check of the token, so it starts with one that nobody ever gets
+        self._mark = "-" if options.owned else ""
+        self._opened = False
+        self._pruned_at = 0.0
+        self._read_up_to = "0-0"
+        self._others: list[bytes] = []
+        timeout = max(options.lease.total_seconds() / 3, 0.05)
+        self._heart = ThreadConnection(endpoint, timeout=min(timeout, 5.0))
+
+    async def open(self) -> None:
+        """Make the group exist, and this process's lease with it."""
+        # where not even the floor was left of a group that this process knew, everything there is new
+        start = "0" if self._options.start is Start.BEGINNING or self._opened else "$"
+        keys = (self._options.stream, self._floor)
+        delivered: bytes = await self._run("open", keys, (self._options.group, start))
+        self._read_up_to = delivered.decode()
+        self._opened = True
+        if not self._options.owned:
+            self._heard(await self._run("beat", self._beat_keys(), self._beat_words()))
+
+    async def acquire(self) -> bool:
+        """Become the owner, unless somebody is."""
+        if not self._options.owned:
+            return True
+        keys = (self._owner, _keys.fence_key(self._options.stream, self._options.group))
+        mark: bytes | None = await self._run("acquire", keys, (self._options.consumer, self._lease_ms, self._mark))
+        if not mark:
+            return False
+        self._mark = mark.decode()
+        self._heard(await self._run("beat", self._beat_keys(), self._beat_words()))
+        return True
+
+    @property
+    def tenure(self) -> str:
+        """The token and name under which this process owns the stream."""
+        return self._mark
+
+    def beat(self) -> bool:
+        """Renew the lease from the heartbeat's thread."""
+        return self._heard(self._heart.run(script("beat"), self._beat_keys(), self._beat_words()))
+
+    def _beat_keys(self) -> tuple[str, ...]:
+        return (self._options.stream, self._owner, self._lease, self._floor)
+
+    def _beat_words(self) -> tuple[Word, ...]:
+        return (self._options.group, self._mark, self._options.consumer, self._lease_ms)
+
+    def _heard(self, reply: list[Any]) -> bool:
+        self._others = reply[1:]
+        return bool(reply[0])
+
+    async def recover(self, after: str, count: int) -> tuple[list[Taken], str | None]:
+        """Take over what nobody alive holds; with ownership, everything pending."""
+        if self._options.owned:
+            reply = await self._recover(after, count, "")
+            taken, further = await self._taken(reply)
+            if further is None:
+                await self._prune()
+            return taken, further
+        # what was handed back is looked for each time: the heartbeat's news may be a second old
+        for other in sorted({*self._others, _keys.RELEASED.encode()}):
+            taken = await self._inherit(other.decode(), after, count)
+            if taken:
+                return taken, "0-0"
+        if self._others or time.monotonic() - self._pruned_at > self._options.lease.total_seconds():
+            await self._prune()
+        return [], None
+
+    async def _inherit(self, holder: str, after: str, count: int) -> list[Taken]:
+        kind, mine = _keys.kind_left(holder), self._options.implements
+        if kind is None or mine is None or kind in mine:
+            return (await self._taken(await self._recover(after, count, holder)))[0]
+        taken, _ = await self._taken(await self._recover(after, count, holder, idle=self._lease_ms))
+        return [msgspec.structs.replace(each, unclaimed=True) for each in taken]
+
+    async def _recover(self, after: str, count: int, holder: str, *, idle: int = 0) -> list[Any]:
+        stream, group = self._options.stream, self._options.group
+        keys = (stream, self._owner, self._failures, _keys.lease_key(stream, group, holder))
+        words = (group, self._options.consumer, self._mark, after if not holder else "0-0", count, holder, idle)
+        reply: list[Any] = await self._run("recover", keys, words)
+        return reply
+
+    async def _prune(self) -> None:
+        """Remove the names of consumers that are gone and left nothing."""
+        self._pruned_at = time.monotonic()
+        stream, group = self._options.stream, self._options.group
+        consumers: list[Any] = await self._commands.call(
+            "XINFO", "CONSUMERS", stream, group, stream=stream, group=group
+        )
+        for info in consumers:
+            known = dict(zip(info[::2], info[1::2], strict=True))
+            name = known[b"name"].decode()
+            if not known[b"pending"] and name != self._options.consumer:
+                await self._run("prune", (stream, _keys.lease_key(stream, group, name)), (group, name))
+
+    async def read(self, count: int, wait: timedelta) -> list[Taken]:
+        """New events; as the owner through a script that checks the token, after waiting without one."""
+        block = max(int(wait.total_seconds() * 1000), 0)
+        entries = await (self._read_owned(count, block) if self._options.owned else self._read_shared(count, block))
+        if not entries:
+            return []
+        self._read_up_to = entries[-1][0].decode()
+        stream = self._options.stream
+        events = [_wire.stored_event(stream, id_.decode(), words) for id_, words in entries]
+        return await self._with_done([Taken(stored=e) for e in await self._payloads.complete(stream, events)])
+
+    async def _read_shared(self, count: int, block: int) -> list[Any]:
+        stream, group = self._options.stream, self._options.group
+        words: list[Word] = ["XREADGROUP", "GROUP", group, self._options.consumer, "COUNT", count]
+        if block:
+            words += ("BLOCK", block)
+        reply = await self._blocking.call(*words, "STREAMS", stream, ">", stream=stream, group=group)
+        return reply[0][1] if reply else []
+
+    async def _read_owned(self, count: int, block: int) -> list[Any]:
+        stream = self._options.stream
+        words = (self._options.group, self._options.consumer, self._mark, count)
+        reply = await self._run("read", (stream, self._owner), words)
+        if not reply and block:
+            await self._blocking.call(
+                "XREAD", "COUNT", 1, "BLOCK", block, "STREAMS", stream, self._read_up_to, stream=stream
+            )
+            reply = await self._run("read", (stream, self._owner), words)
+        return reply[0][1] if reply else []
+
+    async def mine(self, after: str, count: int) -> tuple[list[Taken], str | None]:
+        """What the group counts as this process's own."""
+        words = (self._options.group, self._options.consumer, after, count)
+        return await self._taken(await self._run("mine", (self._options.stream, self._failures), words))
+
+    async def _taken(self, reply: list[Any]) -> tuple[list[Taken], str | None]:
+        """Entries named as id, starts, failures, ... with their contents."""
+        further = reply[0].decode() or None
+        ids = [id_.decode() for id_ in reply[1::3]]
+        counts = list(zip(reply[2::3], reply[3::3], strict=True))
+        events = await self.load(ids)
+        taken = [
+            Taken(stored=event, starts=int(starts), failures=int(failures))
+            for event, (starts, failures) in zip(events, counts, strict=True)
+        ]
+        return await self._with_done(taken), further
+
+    async def load(self, ids: Sequence[str]) -> list[Stored]:
+        """Events by id; a missing one comes back with its problem."""
+        if not ids:
+            return []
+        stream = self._options.stream
+        replies: list[Any] = await self._run("entries", (stream,), ids)
+        events = [
+            _wire.stored_event(stream, id_, words) if words else _wire.gone_event(stream, id_)
+            for id_, words in zip(ids, replies, strict=True)
+        ]
+        return await self._payloads.complete(stream, events)
+
+    async def _with_done(self, taken: list[Taken]) -> list[Taken]:
+        if not self._remember_ms or not taken:
+            return taken
+        stream, group = self._options.stream, self._options.group
+        commands = [("EXISTS", _keys.done_key(stream, group, t.stored.message_id)) for t in taken]
+        replies = await self._commands.pipeline(commands)
+        return [
+            msgspec.structs.replace(t, done=True) if reply == 1 else t for t, reply in zip(taken, replies, strict=True)
+        ]
+
+    async def starting(self, starts: Mapping[str, int]) -> None:
+        """Count the next start of each entry, just before it happens."""
+        words: list[Word] = [self._options.group, self._options.consumer, self._mark]
+        for id_, count in starts.items():
+            words += (id_, count)
+        await self._run("starting", (self._options.stream, self._owner), words)
+
+    async def settle(self, settlements: Settlements) -> None:
+        """Write outcomes: what was handled and what failed in one step, then each dead letter in its own."""
+        stream, group = self._options.stream, self._options.group
+        handled, failed = settlements.handled, settlements.failed
+        while handled or failed:
+            part, handled = handled[:ACKS_PER_CALL], handled[ACKS_PER_CALL:]
+            keys = [stream, self._owner, self._failures]
+            if self._remember_ms:
+                keys += [_keys.done_key(stream, group, message_id) for _, message_id in part if message_id]
+            words: list[Word] = [
+                group,
+                self._mark,
+                self._remember_ms,
+                len(part),
+                *[id_ for id_, _ in part],
+                *failed[:ACKS_PER_CALL],
+            ]
+            await self._run("settle", keys, words)
+            failed = failed[ACKS_PER_CALL:]
+        for letter in settlements.dead:
+            await self._bury(letter)
+
+    async def _bury(self, letter: DeadLetter) -> None:
+        stream, group = self._options.stream, self._options.group
+        keys = (
+            stream, self._owner, self._failures, _keys.payload_key(stream, letter.message_id),
+            _keys.dead_letter_stream(stream, group), _keys.dead_letter_payload_key(stream, group, letter.id),
+        )  # fmt: skip
+        words = (
+            group, self._mark, letter.id,
+            "reason", letter.reason, "attempts", letter.attempts, "traceback", letter.traceback,
+            "consumer", self._options.consumer, "message", letter.message_id,
+        )  # fmt: skip
+        await self._run("dead", keys, words)
+
+    async def hand_back(self, entries: Mapping[str, int], *, to: str = "") -> None:
+        """Give entries back, with the starts they really had."""
+        holder = _keys.left_to(to) if to else _keys.RELEASED
+        words: list[Word] = [self._options.group, self._mark, holder]
+        for id_, starts in entries.items():
+            words += (id_, starts)
+        await self._run("hand_back", (self._options.stream, self._owner), words)
+
+    async def leave(self) -> None:
+        """Give up ownership and lease; the name goes when nothing is pending under it."""
+        try:
+            words = (self._options.group, self._mark, self._options.consumer)
+            await self._run("leave", (self._options.stream, self._owner, self._lease), words)
+        finally:
+            await asyncio.to_thread(self._heart.close)
+
+    async def _run(self, name: str, keys: Sequence[str], words: Sequence[Word]) -> Any:
+        return await self._commands.run(name, keys, words, group=self._options.group)

@@ -1,0 +1,35 @@
+-- Renews a lease (and the ownership, where there is one) and keeps the group's floor.
+-- KEYS: stream, owner, lease, floor  ARGV: group, mark ('' without ownership), consumer, lease in ms
+-- returns {1 or 0 (ownership lost), other consumers with pending entries}
+if ARGV[2] ~= '' then
+  if redis.call('GET', KEYS[2]) ~= ARGV[2] then return {0} end
+  redis.call('PEXPIRE', KEYS[2], ARGV[4])
+end
+redis.call('SET', KEYS[3], '1', 'PX', ARGV[4])
+
+local others = {1}
+local pending = redis.pcall('XPENDING', KEYS[1], ARGV[1])
+if pending.err then return others end
+if pending[1] > 0 then
+  local ms, seq = pending[2]:match('^(%d+)-(%d+)$')
+  local floor
+  if seq ~= '0' then
+    floor = ms .. '-' .. string.format('%.0f', tonumber(seq) - 1)
+  else
+    floor = string.format('%.0f', tonumber(ms) - 1) .. '-18446744073709551615'
+  end
+  redis.call('SET', KEYS[4], floor)
+  for _, consumer in ipairs(pending[4]) do
+    if consumer[1] ~= ARGV[3] then others[#others + 1] = consumer[1] end
+  end
+  return others
+end
+for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
+  local name, id
+  for n = 1, #group, 2 do
+    if group[n] == 'name' then name = group[n + 1] end
+    if group[n] == 'last-delivered-id' then id = group[n + 1] end
+  end
+  if name == ARGV[1] then redis.call('SET', KEYS[4], id) end
+end
+return others

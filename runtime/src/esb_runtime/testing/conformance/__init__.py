@@ -1,0 +1,29 @@
+"""What every channel and every payload store must do, as tests: subclass, say how to connect, run pytest.
+
+    class TestMyChannel(ChannelConformance):
+        @pytest_asyncio.fixture
+        async def channel(self):
+            channel = MyChannel("my-server:1234")
+            yield channel
+            await channel.aclose()
+
+The other methods of `ChannelSubject` do what faults do (lose a payload, destroy a group, ...) behind the channel's
+back; each one that you override switches on the tests that need it, the rest are skipped and say so. Tests use a fresh
+stream each, so all may share one server. Needs pytest and pytest-asyncio (any mode).
+"""
+
+from ._appending import Appending
+from ._dead_letters import DeadLetters
+from ._groups import Groups
+from ._ownership import Ownership
+from ._reading import Reading
+from ._recovery import Recovery
+from ._stores import StoreConformance
+from ._subject import ChannelSubject
+
+
+class ChannelConformance(Appending, Reading, Groups, Recovery, Ownership, DeadLetters):
+    """Every promise of the `Channel` and `Seat` ports. See the module's docstring for how to use it."""
+
+
+__all__ = ["ChannelConformance", "ChannelSubject", "StoreConformance"]

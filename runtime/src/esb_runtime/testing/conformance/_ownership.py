@@ -1,0 +1,159 @@
+"""What ownership promises: one owner at a time, and a former owner changes nothing any more."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from ..._errors import OwnershipLost
+from ..._ports import Channel, Seat
+from ._subject import (
+    NOW,
+    PATIENCE,
+    SHORT,
+    ChannelSubject,
+    Seats,
+    appended,
+    beat,
+    dead,
+    eventually,
+    failed,
+    handled,
+    ids,
+    recovered,
+)
+
+
+class Ownership(ChannelSubject):
+    """Seats with `owned`."""
+
+    async def test_one_owner(self, seats: Seats) -> None:
+        """While one process owns the stream for a group, another one cannot; it can once the first one left."""
+        ann, bob = await seats.take("ann", owned=True), seats.seat("bob", owned=True)
+        await bob.open()
+        assert not await bob.acquire()
+        assert await ann.acquire(), "who owns it goes on owning it"
+        await ann.leave()
+        assert await bob.acquire()
+
+    async def test_groups_have_owners_of_their_own(self, seats: Seats) -> None:
+        """Ownership is for one group: another group has another owner."""
+        await seats.take("ann", owned=True, group="one")
+        await seats.take("bob", owned=True, group="two")
+
+    async def test_nobody_owns_a_shared_stream(self, seats: Seats) -> None:
+        """Without `owned` everybody may take part, and there is no tenure."""
+        ann, bob = await seats.take("ann"), await seats.take("bob")
+        assert ann.tenure == bob.tenure == ""
+
+    async def test_tenure(self, seats: Seats) -> None:
+        """A tenure keeps its name for as long as it lasts, and no other has the same."""
+        ann = await seats.take("ann", owned=True)
+        before = ann.tenure
+        assert await ann.acquire()
+        assert before
+        assert ann.tenure == before
+        await ann.leave()
+        bob = await seats.take("bob", owned=True)
+        assert bob.tenure != before
+        await bob.leave()
+        again = await seats.take("ann", owned=True)
+        assert again.tenure not in {before, bob.tenure}
+
+    async def test_beating_keeps_it(self, seats: Seats) -> None:
+        """A heartbeat renews the lease, also far beyond its length."""
+        ann, bob = await seats.take("ann", owned=True, lease=SHORT), seats.seat("bob", owned=True)
+        await bob.open()
+        loop = asyncio.get_running_loop()
+        end = loop.time() + 3 * SHORT.total_seconds()
+        while loop.time() < end:
+            assert await beat(ann)
+            assert not await bob.acquire()
+
+    async def test_a_lease_runs_out(self, seats: Seats) -> None:
+        """Without a heartbeat the ownership ends with the lease; the next owner has it, the former knows."""
+        ann, bob = await seats.take("ann", owned=True, lease=SHORT), seats.seat("bob", owned=True)
+        await bob.open()
+        await eventually(bob.acquire)
+        assert not await beat(ann)
+        assert await beat(bob)
+        assert not await ann.acquire()
+
+    async def test_not_owner_yet(self, channel: Channel, stream: str, seats: Seats) -> None:
+        """Who does not own the stream yet gets nothing of it."""
+        await appended(channel, stream, 1)
+        seat = seats.seat(owned=True)
+        await seat.open()
+        with pytest.raises(OwnershipLost):
+            await seat.read(9, NOW)
+        with pytest.raises(OwnershipLost):
+            await seat.recover("0-0", 9)
+
+    async def test_a_former_owner_is_refused(self, channel: Channel, stream: str, seats: Seats) -> None:
+        """Whatever a former owner still does is refused and changes nothing."""
+        await appended(channel, stream, 3)
+        ann, bob = await seats.take("ann", owned=True, lease=SHORT), seats.seat("bob", owned=True)
+        await bob.open()
+        first, second = await ann.read(2, PATIENCE)
+        await eventually(bob.acquire)
+        for attempt in (
+            lambda: ann.read(9, NOW),
+            lambda: ann.recover("0-0", 9),
+            lambda: ann.starting({first.stored.key.id: 9}),
+            lambda: ann.settle(handled(first)),
+            lambda: ann.settle(failed(first)),
+            lambda: ann.settle(dead(second)),
+            lambda: ann.hand_back({first.stored.key.id: 0}),
+        ):
+            with pytest.raises(OwnershipLost):
+                await attempt()
+        events = await recovered(bob)
+        assert ids(events) == ids([first, second])
+        assert {(event.starts, event.failures) for event in events} == {(1, 0)}
+        assert len(await bob.read(9, PATIENCE)) == 1
+
+    async def test_a_former_owner_leaves_nothing_broken(self, channel: Channel, stream: str, seats: Seats) -> None:
+        """A former owner that leaves does not take the ownership from its successor."""
+        await appended(channel, stream, 1)
+        ann, bob = await seats.take("ann", owned=True, lease=SHORT), seats.seat("bob", owned=True)
+        await bob.open()
+        await eventually(bob.acquire)
+        await ann.leave()
+        assert await beat(bob)
+        assert len(await bob.read(9, PATIENCE)) == 1
+
+    async def test_the_new_owner_drains(self, channel: Channel, stream: str, seats: Seats) -> None:
+        """A new owner takes over everything pending in the group, whoever held it, in id order, in pages."""
+        keys = [key.id for key in await appended(channel, stream, 9)]
+        ann = await seats.take("ann", owned=True)
+        await ann.read(4, PATIENCE)
+        await ann.leave()
+        bob = await seats.take("bob", owned=True)
+        await bob.read(3, PATIENCE)
+        assert await _pages(bob, 3) == keys[:7]
+        await bob.leave()
+        cid = await seats.take("cid", owned=True)
+        assert await _pages(cid, 2) == keys[:7]
+        assert ids(await cid.read(9, PATIENCE)) == keys[7:]
+
+    async def test_handing_back_as_owner(self, channel: Channel, stream: str, seats: Seats) -> None:
+        """What an owner hands back keeps its number of starts and comes to the next owner in id order."""
+        await appended(channel, stream, 3)
+        ann = await seats.take("ann", owned=True)
+        events = await ann.read(9, PATIENCE)
+        await ann.hand_back({event.stored.key.id: n for n, event in enumerate(events)})
+        await ann.leave()
+        bob = await seats.take("bob", owned=True)
+        assert [event.starts for event in await recovered(bob)] == [0, 1, 2]
+
+
+async def _pages(seat: Seat, count: int) -> list[str]:
+    """Everything pending, page by page; every page but the last is full."""
+    found: list[str] = []
+    after: str | None = "0-0"
+    while after is not None:
+        page, after = await seat.recover(after, count)
+        assert after is None or len(page) == count
+        found += ids(page)
+    return found

@@ -1,0 +1,155 @@
+"""`esb replay`: history again, to a stream, to a file, into a projection or consumer."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+import redis
+from command_kit import ORDER, Esb
+
+
+@pytest.fixture
+def filled(workspace: Esb) -> Esb:
+    """A stream with an order and three packed events."""
+    order = ORDER | {"time": datetime.fromisoformat(str(ORDER["time"]))}
+    workspace.seed("shop", ("ordered", 1, order), *[("packed", 2, {"email": email}) for email in ("a@x", "b@x", "c@x")])
+    return workspace
+
+
+def test_a_copy_says_what_it_is_and_happens_once(filled: Esb, server: redis.Redis) -> None:
+    """Copies carry origin and source, keep arguments, times and message ids; copying again stores nothing."""
+    done = filled("replay", "shop", "--to-uri", "copy")
+    assert done.returncode == 0
+    assert "4 events copied to copy" in done.stderr
+    source, copy = filled.lines("tail", "shop", "--show-personal"), filled.lines("tail", "copy", "--show-personal")
+    for old, new in zip(source, copy, strict=True):
+        assert new["meta"]["origin"] == "copy"
+        assert new["meta"]["linked"] == old["key"]
+        assert new["meta"]["message_id"] == old["meta"]["message_id"]
+        assert {k: new[k] for k in ("event", "version", "at", "args")} == {
+            k: old[k] for k in ("event", "version", "at", "args")
+        }
+    again = filled("replay", "shop", "--to-uri", "copy")
+    assert "0 events copied to copy, 4 were there already" in again.stderr
+    assert server.xlen("copy") == 4
+
+
+def test_a_slice_is_copied(filled: Esb, server: redis.Redis) -> None:
+    """--since, --until and --event choose; counts come first."""
+    keys = [event["key"].partition("/")[2] for event in filled.lines("tail", "shop")]
+    done = filled("replay", "shop", "--since", keys[1], "--until", keys[2], "--event", "packed", "--to-uri", "copy")
+    assert done.stderr.startswith("shop: 2 events")
+    assert "2  packed v2" in done.stderr
+    assert server.xlen("copy") == 2
+
+
+def test_a_dry_run_only_counts(filled: Esb, server: redis.Redis) -> None:
+    """--dry-run writes nothing, with or without a target."""
+    before = server.dbsize()
+    for target in ([], ["--to-uri", "copy"], ["--to-file", "x.jsonl"], ["--into", "shop_contracts:Count"]):
+        done = filled("replay", "shop", "--dry-run", *target)
+        assert done.returncode == 0
+        assert "shop: 4 events" in done.stderr
+        assert done.stdout == ""
+    assert server.dbsize() == before
+    assert not (filled.folder / "x.jsonl").exists()
+
+
+def test_a_file_is_complete_or_not_there(filled: Esb) -> None:
+    """JSON lines like everywhere, personal arguments masked; an existing file is never overwritten."""
+    filled.ok("replay", "shop", "--to-file", "x.jsonl")
+    lines = [json.loads(line) for line in (filled.folder / "x.jsonl").read_text().splitlines()]
+    assert lines == filled.lines("tail", "shop")
+    assert lines == filled.lines("replay", "shop", "--to-file", "-")
+    assert "there already" in filled.fails(2, "replay", "shop", "--to-file", "x.jsonl")
+    filled.ok("replay", "shop", "--to-file", "open.jsonl", "--show-personal")
+    assert "ann@example.org" in (filled.folder / "open.jsonl").read_text()
+    assert sorted(path.name for path in Path(filled.folder).glob("*.jsonl*")) == ["open.jsonl", "x.jsonl"]
+
+
+def test_into_a_projection(filled: Esb) -> None:
+    """A projection of the workspace gets every event of the range, in order, in the workspace's interpreter."""
+    done = filled("replay", "shop", "--into", "shop_contracts:Count")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "seen a@x b@x c@x"
+    assert "3 events replayed into Count, 1 do not concern it" in done.stderr
+
+
+def test_into_a_consumer(filled: Esb, server: redis.Redis) -> None:
+    """A consumer's handlers run, also those that acknowledge; no group appears."""
+    done = filled("replay", "shop", "--into", "shop_contracts:Packer", "--event", "packed")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["packing a@x", "packing b@x", "packing c@x"]
+    assert server.xinfo_groups("shop") == []
+
+
+def test_a_failing_handler_stops_the_replay(filled: Esb) -> None:
+    """The first failure ends it with exit 1: where, why without argument values, and how to go on."""
+    done = filled("replay", "shop", "--into", "shop_contracts:Broken")
+    assert done.returncode == 1
+    first = filled.lines("tail", "shop", "-e", "packed")[0]["key"]
+    assert f"stopped at {first} (packed)" in done.stderr
+    assert f"go on with --since {first.partition('/')[2]}" in done.stderr
+    assert "a@x" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_stopping_stops_the_handlers_too(filled: Esb, number: signal.Signals, code: int) -> None:
+    """Ctrl-C (to the whole group) and SIGTERM (to `esb` alone) leave no process behind, and end quietly."""
+    contracts = filled.folder / "shop_contracts.py"
+    contracts.write_text(
+        contracts.read_text()
+        + """
+class Slow(Shop[Consume]):
+    async def packed(self, ctx: ConsumerContext, email: str, count: int = 1) -> None:
+        import asyncio, os
+        print(os.getpid(), flush=True)
+        await asyncio.sleep(600)
+"""
+    )
+    running = filled.start("replay", "shop", "--into", "shop_contracts:Slow")
+    assert running.stdout is not None
+    handler = int(running.stdout.readline())
+    if number is signal.SIGINT:
+        os.kill(handler, number)
+    running.send_signal(number)
+    _, said = running.communicate(timeout=30)
+    assert running.returncode == code
+    assert "Traceback" not in said
+    with pytest.raises(ProcessLookupError):
+        os.kill(handler, 0)
+
+
+@pytest.mark.parametrize("target", ["nowhere:X", "shop_contracts:Nothing", "shop_contracts:Shop", "nonsense"])
+def test_what_is_no_target_is_usage(filled: Esb, target: str) -> None:
+    """A module, name or class that cannot take events is exit 2 in words."""
+    assert "esb:" in filled.fails(2, "replay", "shop", "--into", target)
+
+
+def test_a_stream_is_not_copied_to_itself(filled: Esb) -> None:
+    """Source and target are two streams."""
+    assert "to itself" in filled.fails(2, "replay", "shop", "--to-uri", "shop")
+
+
+def test_what_cannot_be_read_is_not_copied_silently(filled: Esb, server: redis.Redis) -> None:
+    """Unreadable entries are counted and named; the rest is copied; exit 1."""
+    server.xadd("shop", {"junk": "x"})
+    done = filled("replay", "shop", "--to-uri", "copy")
+    assert done.returncode == 1
+    assert "1  unreadable" in done.stderr
+    assert "1 could not be copied; the first: shop/" in done.stderr
+    assert server.xlen("copy") == 4
+    assert filled("replay", "shop", "--into", "shop_contracts:Count").returncode == 5
+
+
+def test_nothing_in_the_range_is_no_failure(filled: Esb) -> None:
+    """An empty range is said, and is done."""
+    done = filled("replay", "shop", "--until", "-1h", "--to-uri", "copy")
+    assert done.returncode == 0
+    assert "nothing to replay" in done.stderr

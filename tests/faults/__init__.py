@@ -1,0 +1,1 @@
+"""Faults injected into real processes and a real server; what is promised is counted afterwards."""

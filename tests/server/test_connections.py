@@ -1,0 +1,102 @@
+"""Every form of an endpoint reaches a real server: TLS, unix sockets, ACL users, databases."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trustme
+
+from esb_runtime import Backbone, ChannelUnavailable, EventContract, LoginRefused, Side, event
+from esb_runtime.operations import Operations
+from esb_runtime.testing import RedisServer
+
+
+class Door(EventContract[Side], uri="door"):
+    """The smallest contract."""
+
+    @event
+    async def opened(self, by: str) -> None: ...
+
+
+async def opens(backbone: Backbone) -> bool:
+    """Whether an event goes in and comes out again."""
+    key = await Door.producer(backbone).opened("ann")
+    return (await backbone.get(key)).arguments == {"by": "ann"}
+
+
+async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Carry bytes one way until the end."""
+    try:
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    except ConnectionError:
+        pass  # the other way has ended
+    finally:
+        writer.close()
+
+
+@asynccontextmanager
+async def tls_in_front_of(server: RedisServer, folder: Path) -> AsyncIterator[tuple[int, Path]]:
+    """A TLS proxy on loopback: its port, and the file of the authority that signed its certificate."""
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    authority.cert_pem.write_to_path(str(folder / "ca.pem"))
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        inner_reader, inner_writer = await asyncio.open_connection(server.endpoint.host, server.endpoint.port)
+        await asyncio.gather(pump(reader, inner_writer), pump(inner_reader, writer))
+
+    proxy = await asyncio.start_server(carry, "localhost", 0, ssl=context)
+    try:
+        yield proxy.sockets[0].getsockname()[1], folder / "ca.pem"
+    finally:
+        proxy.close()
+
+
+async def test_tls_with_a_certificate_of_our_own_authority(redis_server: RedisServer, tmp_path: Path) -> None:
+    """`rediss://` encrypts, and trusts the authority that the endpoint names."""
+    async with (
+        tls_in_front_of(redis_server, tmp_path) as (port, authority),
+        Backbone.connect(endpoint=f"rediss://localhost:{port}?ssl_ca_certs={authority}") as backbone,
+    ):
+        assert await opens(backbone)
+
+
+async def test_tls_refuses_a_stranger(redis_server: RedisServer, tmp_path: Path) -> None:
+    """A certificate that nobody known has signed is no server of ours."""
+    async with (
+        tls_in_front_of(redis_server, tmp_path) as (port, _),
+        Backbone.connect(endpoint=f"rediss://localhost:{port}") as backbone,
+    ):
+        with pytest.raises(ChannelUnavailable, match="certificate"):
+            await Operations(backbone).now()
+
+
+async def test_a_unix_socket_with_a_user_and_a_password(tmp_path: Path) -> None:
+    """`unix://user:password@/path` logs in as that ACL user."""
+    with RedisServer.start(tmp_path / "server", password="root-Pw-1", unix_socket=True) as server:
+        path = server.endpoint.unix_socket
+        async with Backbone.connect(endpoint=f"unix://{path}", password="root-Pw-1") as admin:
+            await admin._channel._commands.call("ACL", "SETUSER", "ann", "on", ">ann-Pw-2", "~*", "+@all")  # type: ignore[attr-defined]
+        async with Backbone.connect(endpoint=f"unix://ann:ann-Pw-2@{path}") as backbone:
+            assert await opens(backbone)
+        async with Backbone.connect(endpoint=f"unix://ann:wrong-Pw-3@{path}") as backbone:
+            with pytest.raises(LoginRefused) as refused:
+                await opens(backbone)
+        assert "wrong-Pw-3" not in str(refused.value)
+
+
+async def test_a_database_of_its_own(redis_server: RedisServer) -> None:
+    """`/3` is another database: what is stored there is not in the first."""
+    redis_server.clear()
+    async with Backbone.connect(endpoint=f"{redis_server.endpoint.display}/3") as backbone:
+        assert await opens(backbone)
+    async with Backbone.connect(endpoint=redis_server.endpoint.display) as backbone:
+        assert await backbone._channel.last_id("door") == "0-0"

@@ -1,0 +1,94 @@
+"""The template's history: a function of its files, that only ever grows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from template_kit import REPOSITORY
+
+from esb_cli import template_history
+from esb_cli.scaffold import installed
+from esb_cli.template_history import NoTemplateError, git, tags, write_bundle, write_tree
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A small checkout."""
+    folder = tmp_path / "checkout"
+    (folder / "template" / "{{ name }}").mkdir(parents=True)
+    (folder / "esb_cli").mkdir()
+    (folder / "copier.yml").write_text("name: x\n")
+    (folder / "template" / "{{ name }}" / "{% if true %}a file{% endif %}.jinja").write_text("first\n")
+    return folder
+
+
+def heads(bundle: Path) -> dict[str, str]:
+    """Every ref of a bundle with its commit."""
+    lines = git("bundle", "list-heads", str(bundle)).splitlines()
+    return {ref: commit for commit, ref in map(str.split, lines)}
+
+
+def change(checkout: Path) -> None:
+    (checkout / "copier.yml").write_text("name: y\n")
+
+
+def test_equal_files_give_equal_commits(checkout: Path, tmp_path: Path) -> None:
+    """The same files have the same commits on every machine, whatever the time, the mode or leftovers beside them."""
+    write_bundle(checkout, "1.0.0", tmp_path / "a")
+    (checkout / "copier.yml").chmod(0o755)
+    (checkout / "template" / "x.pyc").write_bytes(b"\0")
+    (checkout / "template" / ".DS_Store").write_bytes(b"\0")
+    write_bundle(checkout, "1.0.0", tmp_path / "b")
+    assert heads(tmp_path / "a") == heads(tmp_path / "b")
+
+
+def test_equal_files_give_equal_archives(checkout: Path, tmp_path: Path) -> None:
+    """So does the archive that a machine without git renders from."""
+    write_tree(checkout, tmp_path / "a")
+    (checkout / "copier.yml").touch()
+    write_tree(checkout, tmp_path / "b")
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_a_release_never_changes_afterwards(checkout: Path, tmp_path: Path) -> None:
+    """A later version stands on the released ones, which keep their commits; so does a rebuild of the last one."""
+    released = checkout / "esb_cli" / template_history.RELEASED
+    write_bundle(checkout, "1.0.0", released)
+    first = heads(released)["refs/tags/v1.0.0"]
+    write_bundle(checkout, "1.0.0", tmp_path / "again")
+    assert heads(tmp_path / "again")["refs/tags/v1.0.0"] == first
+    change(checkout)
+    write_bundle(checkout, "1.1.0", released)
+    assert heads(released)["refs/tags/v1.0.0"] == first
+    assert tags(released) == ["v1.0.0", "v1.1.0"]
+
+
+def test_work_on_a_released_version_is_seen(checkout: Path, tmp_path: Path) -> None:
+    """Before its number is raised, a changed template still renders as it is now: the tag follows the working tree."""
+    released = checkout / "esb_cli" / template_history.RELEASED
+    write_bundle(checkout, "1.0.0", released)
+    change(checkout)
+    write_bundle(checkout, "1.0.0", tmp_path / "now")
+    assert heads(tmp_path / "now")["refs/tags/v1.0.0"] != heads(released)["refs/tags/v1.0.0"]
+
+
+def test_a_released_template_is_not_edited(tmp_path: Path) -> None:
+    """Whoever changes `template/` or `copier.yml` after a release raises the version of esb."""
+    released = REPOSITORY / "esb_cli" / template_history.RELEASED
+    write_bundle(REPOSITORY, installed(), tmp_path / "now")
+    known = heads(released) if released.exists() else {}
+    tag = f"refs/tags/{installed()}"
+    assert known.get(tag) in {None, heads(tmp_path / "now")[tag]}
+
+
+def test_a_missing_template_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installation without template, or one that was built without git, says so."""
+    with pytest.raises(NoTemplateError, match="carries no template"):
+        write_tree(tmp_path, tmp_path / "tree")
+    archive = tmp_path / "template.tar.gz"
+    archive.touch()
+    monkeypatch.setattr(template_history, "BUNDLE", tmp_path / "none")
+    monkeypatch.setattr(template_history, "TREE", archive)
+    with pytest.raises(NoTemplateError, match="without git"), template_history.bundle("1.0.0"):
+        pass

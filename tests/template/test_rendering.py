@@ -1,0 +1,247 @@
+"""What the template renders, for every kind of name."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from esb_cli import scaffold
+from esb_cli.failures import Exit, Failure
+
+LONG = {
+    "uri": "a" * 60,
+    "consumer_group": "g" * 60,
+    "namespace": ".".join(["company0"] * 6) + ".e" * 3,
+    "events": "A" + "b" * 39 + ", C" + "d" * 39,
+}
+NAMES = {
+    "the article": {},
+    "several contracts": {"events": "Order, Refund, InvoiceSent"},
+    "one level": {"namespace": "shop"},
+    "many levels": {"namespace": "a.b2.c_d.e.f"},
+    "capitals": {"events": "SMS, HTTPRequestSeen, IoT"},
+    "after the others": {"events": "Zebra, Alpha"},
+    "one letter": {"events": "A, B"},
+    "numbers sort as numbers": {"events": "Step2, Step10, Step1"},
+    "what pytest collects": {"events": "TestEvent, TestResult"},
+    "a uri with every sign": {"uri": "Hello.event-sourcing_1/x"},
+    "as long as can be": LONG,
+    "long, with short names": {**LONG, "events": "A, B"},
+    "a runtime from elsewhere": {
+        "runtime_requirement": "esb-runtime @ git+ssh://git@example.org/esb.git#subdirectory=runtime"
+    },
+}
+REFUSED = [
+    ("namespace", "", "no package name"),
+    ("namespace", "my company", "no package name"),
+    ("namespace", "mycompany..events", "no package name"),
+    ("namespace", "1shop.events", "no package name"),
+    ("namespace", "shop-events", "no package name"),
+    ("namespace", "../../etc", "no package name"),
+    ("namespace", "shop_.events", "no package name"),
+    ("namespace", "mycompany.class", "keyword"),
+    ("namespace", "logging.events", "Python module already"),
+    ("namespace", "esb_runtime", "Python module already"),
+    ("namespace", "a" * 61, "longer than 60"),
+    ("events", "", "PascalCase"),
+    ("events", "myEvent", "PascalCase"),
+    ("events", "My-Event", "PascalCase"),
+    ("events", "My Event", "PascalCase"),
+    ("events", "A" * 41, "PascalCase"),
+    ("events", "Order,", "PascalCase"),
+    ("events", "Order, Order", "twice"),
+    ("events", "HttpSeen, HTTPSeen", "twice"),
+    ("events", "Class", "keyword"),
+    ("events", "None", "taken"),
+    ("events", "Reporter", "taken"),
+    ("events", "Entities", "taken"),
+    ("uri", "", "no stream name"),
+    ("uri", "two words", "no stream name"),
+    ("uri", 'a"b', "no stream name"),
+    ("uri", "a{b}", "no stream name"),
+    ("uri", "u" * 61, "no stream name"),
+    ("uri", "line\nbreak", "no stream name"),
+    ("consumer_group", "", "no group name"),
+    ("consumer_group", "a:b", "no group name"),
+    ("consumer_group", "transit", "second consumer"),
+    ("runtime_requirement", "requests", "no requirement"),
+    ("runtime_requirement", 'esb-runtime"', "no requirement"),
+]
+
+Render = Callable[..., Path]
+
+
+@pytest.fixture
+def render(tmp_path: Path) -> Render:
+    """Render the template with these answers, the defaults for the others."""
+
+    def rendered(**answers: str) -> Path:
+        return scaffold.create(tmp_path / "ws", answers, ask=False, git=False).folder
+
+    return rendered
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Every file of a workspace, except the wheels."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.suffix != ".whl" and ".git" not in path.relative_to(folder).parts
+    }
+
+
+@pytest.mark.parametrize("answers", NAMES.values(), ids=NAMES.keys())
+def test_every_kind_of_name_gives_clean_files(
+    render: Render, run: Callable[..., object], answers: dict[str, str]
+) -> None:
+    """Whatever the names: the files parse, pass ruff's rules and format, and hold no leftovers of the template."""
+    folder = render(**answers)
+    for path, content in files(folder).items():
+        text = content.decode()
+        assert text.strip(), f"{path} is empty"
+        assert text.endswith("\n"), f"{path} does not end with a line"
+        assert not text.endswith("\n\n"), f"{path} ends with empty lines"
+        leftovers = re.findall(r"[ \t]$|\{\{|\}\}|\{%|%\}|\{#", text, re.MULTILINE)
+        assert not leftovers, f"{path} holds trailing blanks or Jinja"
+        if path.endswith(".py"):
+            ast.parse(text)
+        elif path.endswith(".toml"):
+            tomllib.loads(text)
+        elif path.endswith(".json") or path == "contract.lock":
+            json.loads(text)
+    run(sys.executable, "-m", "ruff", "check", "--no-cache", ".", cwd=folder)
+    run(sys.executable, "-m", "ruff", "format", "--no-cache", "--check", ".", cwd=folder)
+
+
+@pytest.mark.parametrize(("question", "value", "reason"), REFUSED)
+def test_a_bad_answer_is_refused_by_its_option(
+    render: Render, tmp_path: Path, question: str, value: str, reason: str
+) -> None:
+    """A name that cannot work names its option and the reason, and leaves nothing behind."""
+    with pytest.raises(Failure, match=f"^{scaffold.OPTIONS[question]}: .*{reason}") as refused:
+        render(**{question: value})
+    assert refused.value.code is Exit.USAGE
+    assert not list(tmp_path.iterdir())
+
+
+def test_equal_answers_give_equal_bytes(tmp_path: Path) -> None:
+    """A workspace is a function of its answers: not of the time, the machine or the folder."""
+    first, second = (
+        scaffold.create(tmp_path / name, {"events": "Order, Refund"}, ask=False, git=False).folder for name in "ab"
+    )
+    assert files(first) == files(second)
+
+
+def test_the_answers_name_no_machine(render: Render, tmp_path: Path) -> None:
+    """The recorded source is the same everywhere, and nothing in a workspace names the folder it was made in."""
+    folder = render()
+    recorded = (folder / ".copier-answers.yml").read_text("utf-8")
+    assert "_src_path: esb://template.git\n" in recorded
+    assert f"_commit: {scaffold.installed()}\n" in recorded
+    for path, content in files(folder).items():
+        assert str(tmp_path).encode() not in content, path
+        assert str(Path(sys.prefix)).encode() not in content, path
+
+
+def test_the_layout_is_the_documented_one(workspace: Path) -> None:
+    """The article's command line makes exactly the files that the design lists."""
+    assert set(files(workspace)) == LAYOUT
+
+
+def test_the_namespace_levels_are_namespace_packages(workspace: Path) -> None:
+    """Three distributions share `mycompany.events`, so no level above theirs has an `__init__`."""
+    inits = [path.parent.name for path in workspace.rglob("__init__.py")]
+    assert sorted(inits) == ["consumer", "contracts", "producer"]
+
+
+def test_every_contract_has_its_own_stream_and_program(render: Render) -> None:
+    """The first contract has the uri as given and the story's programs; each other one its own stream and program."""
+    folder = render(uri="shop", namespace="my.shop", events="Order, HTTPSeen")
+    contracts = folder / "contracts/src/my/shop/contracts"
+    assert 'class Order(EventContract[Side], uri="shop"):' in (contracts / "order.py").read_text()
+    assert 'class HTTPSeen(EventContract[Side], uri="shop-http-seen"):' in (contracts / "http_seen.py").read_text()
+    settings = tomllib.loads((folder / "pyproject.toml").read_text())
+    assert settings["tool"]["esb"]["programs"] == {
+        "reporter": "my.shop.consumer.reporter:wire",
+        "transit": "my.shop.consumer.transit:wire",
+        "http_seen": "my.shop.consumer.http_seen:wire",
+        "producer": "my.shop.producer.orders:main",
+    }
+
+
+def test_where_the_runtime_comes_from_is_recorded_only_when_given(render: Render) -> None:
+    """The default follows the template from version to version; a requirement that was given stays."""
+    assert "runtime_requirement" not in (render() / ".copier-answers.yml").read_text()
+
+
+def test_a_given_runtime_requirement_is_kept(render: Render) -> None:
+    """`--runtime-requirement` goes into the packages and into the answers."""
+    folder = render(runtime_requirement="esb-runtime==0.1.7")
+    assert "runtime_requirement: esb-runtime==0.1.7\n" in (folder / ".copier-answers.yml").read_text()
+    for package in ("contracts", "producer", "consumer"):
+        project = tomllib.loads((folder / package / "pyproject.toml").read_text())["project"]
+        assert "esb-runtime==0.1.7" in project["dependencies"]
+
+
+def test_the_template_asks_for_the_runtime_of_its_own_version(render: Render) -> None:
+    """The default requirement and the tools that the Makefile installs are those of this version of esb."""
+    release = ".".join(scaffold.installed().removeprefix("v").split(".")[:2])
+    folder = render()
+    assert f'"esb-runtime~={release}"' in (folder / "contracts/pyproject.toml").read_text()
+    assert f'"esb-cli[embedded]~={release}"' in (folder / "Makefile").read_text()
+
+
+def test_the_template_knows_the_modules_of_python() -> None:
+    """A namespace below a module of the standard library could never be imported, so all of those are refused."""
+    text = (Path(__file__).parents[2] / "template/_macros/names.jinja").read_text("utf-8")
+    listed = re.search(r"set modules = '([^']*)'", text)
+    assert listed
+    ours = {name for name in sys.stdlib_module_names if not name.startswith("_")}
+    assert ours <= set(listed[1].split())
+
+
+LAYOUT = {
+    ".copier-answers.yml",
+    ".dockerignore",
+    ".editorconfig",
+    ".env.example",
+    ".esb/wheels/.gitignore",
+    ".gitattributes",
+    ".gitignore",
+    ".pre-commit-config.yaml",
+    ".vscode/extensions.json",
+    ".vscode/launch.json",
+    ".vscode/settings.json",
+    ".vscode/tasks.json",
+    "Dockerfile",
+    "Makefile",
+    "README.md",
+    "compose.yaml",
+    "consumer/pyproject.toml",
+    "consumer/src/mycompany/events/consumer/__init__.py",
+    "consumer/src/mycompany/events/consumer/__main__.py",
+    "consumer/src/mycompany/events/consumer/py.typed",
+    "consumer/src/mycompany/events/consumer/reporter.py",
+    "consumer/src/mycompany/events/consumer/transit.py",
+    "contract.lock",
+    "contracts/pyproject.toml",
+    "contracts/src/mycompany/events/contracts/__init__.py",
+    "contracts/src/mycompany/events/contracts/entities.py",
+    "contracts/src/mycompany/events/contracts/my_event.py",
+    "contracts/src/mycompany/events/contracts/py.typed",
+    "producer/pyproject.toml",
+    "producer/src/mycompany/events/producer/__init__.py",
+    "producer/src/mycompany/events/producer/__main__.py",
+    "producer/src/mycompany/events/producer/orders.py",
+    "producer/src/mycompany/events/producer/py.typed",
+    "pyproject.toml",
+    "tests/test_contract_lock.py",
+    "tests/test_story.py",
+}

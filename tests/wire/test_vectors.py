@@ -1,0 +1,108 @@
+"""The wire format's page is what the runtime writes."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from esb_runtime import _envelope as envelope
+from esb_runtime.redis import _keys, _wire
+
+PAGE = Path(__file__).parents[2] / "docs" / "wire-format.md"
+VECTORS: dict[str, Any] = json.loads(re.findall(r"```json\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)[-1])
+
+
+def record_of(told: dict[str, Any]) -> envelope.Record:
+    """The record that a vector describes."""
+    arguments = {name: bytes.fromhex(value) for name, value in told["arguments"].items()}
+    details = envelope.Details(**told["details"]) if "details" in told else envelope.NO_DETAILS
+    return envelope.Record(**{**told, "arguments": arguments, "details": details})
+
+
+def as_bytes(word: bytes | str | int) -> bytes:
+    """What a client sends for a word."""
+    return word if isinstance(word, bytes) else str(word).encode()
+
+
+@pytest.mark.parametrize("name", VECTORS)
+def test_an_entry_is_written_as_documented(name: str) -> None:
+    """The words of an entry are the vector's, byte for byte."""
+    vector = VECTORS[name]
+    words = [as_bytes(word) for word in _wire.entry_words(record_of(vector["record"]), vector["store"])]
+    assert words == [bytes.fromhex(word) for word in vector["entry"]]
+
+
+@pytest.mark.parametrize("name", VECTORS)
+def test_an_entry_is_read_as_documented(name: str) -> None:
+    """Reading a vector's entry gives the event that was written."""
+    vector = VECTORS[name]
+    record = record_of(vector["record"])
+    stored = _wire.stored_event("event-demo", "1-0", [bytes.fromhex(word) for word in vector["entry"]])
+    assert not stored.problem
+    assert (stored.event, stored.version, stored.message_id) == (record.event, record.version, record.message_id)
+    assert (stored.produced_at, stored.ordering_key, stored.details) == (
+        record.produced_at,
+        record.ordering_key,
+        record.details,
+    )
+    assert stored.arguments == (record.arguments if vector["store"] == "inline" else None)
+
+
+@pytest.mark.parametrize("name", VECTORS)
+def test_a_payload_lies_where_documented(name: str) -> None:
+    """The payload's key is the vector's."""
+    vector = VECTORS[name]
+    if vector["payload_key"] is not None:
+        assert _keys.payload_key("event-demo", vector["record"]["message_id"]) == vector["payload_key"]
+
+
+@given(st.lists(st.binary(max_size=40), max_size=20))
+def test_garbage_is_reported_and_never_raises(words: list[bytes]) -> None:
+    """An entry of any bytes is an event or has a problem in words that repeat none of its bytes."""
+    stored = _wire.stored_event("s", "1-0", words)
+    assert stored.problem or stored.event is not None
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([b"f", b"e", b"v", b"i", b"t", b"k", b"d", b"s", b"p"]), st.binary(max_size=30), max_size=9
+    )
+)
+def test_an_entry_that_only_looks_like_ours_never_raises(fields: dict[bytes, bytes]) -> None:
+    """Our own field names with other values are reported as a problem, or read."""
+    words = [word for field in {b"f": b"1", **fields}.items() for word in field]
+    stored = _wire.stored_event("s", "1-0", words)
+    assert isinstance(stored, envelope.Stored)
+
+
+@given(st.text(min_size=1, max_size=30), st.text(min_size=1, max_size=10))
+def test_side_keys_share_the_streams_slot(stream: str, group: str) -> None:
+    """Every side key of a usable stream has the stream's own effective tag, or the whole stream as its tag."""
+    tag = _keys.effective_tag(stream)
+    if tag is None and "}" in stream:
+        return
+    for key in (
+        _keys.payload_key(stream, "m"),
+        _keys.owner_key(stream, group),
+        _keys.dead_letter_stream(stream, group),
+        _keys.floor_key(stream, group),
+    ):
+        assert _keys.effective_tag(key) == (stream if tag is None else tag)
+
+
+def test_a_newer_format_is_named_as_such() -> None:
+    """An entry of a later format version asks for an upgrade instead of being guessed at."""
+    stored = _wire.stored_event("s", "1-0", [b"f", b"2", b"e", b"x"])
+    assert stored.problem == "the entry has format version 2; this esb reads version 1: upgrade esb"
+
+
+def test_details_leave_out_what_is_empty() -> None:
+    """Details hold only what was said, so most events store none."""
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(envelope.NO_DETAILS)) == {}
