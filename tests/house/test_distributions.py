@@ -45,7 +45,9 @@ def test_the_top_level_is_what_was_agreed() -> None:
     assert {path.name for path in ROOT.iterdir() if not path.name.startswith(".")} - built == agreed
 
 
-@pytest.mark.parametrize("module", [esb_runtime, esb_runtime.operations, esb_runtime.testing], ids=lambda module: module.__name__)
+@pytest.mark.parametrize(
+    "module", [esb_runtime, esb_runtime.operations, esb_runtime.testing], ids=lambda module: module.__name__
+)
 def test_a_public_list_is_sorted_and_true(module: Any) -> None:
     """`__all__` is sorted, each of its names is there, and each has a docstring."""
     assert list(module.__all__) == sorted(module.__all__)

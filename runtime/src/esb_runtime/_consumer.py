@@ -27,7 +27,7 @@ from .delivery._batches import BatchPlan
 from .delivery._engine import Engine
 from .delivery._job import Attempt
 from .delivery._policy import Failure, Policy
-from .delivery._runner import TookTooLong
+from .delivery._work import TookTooLong
 
 
 class Middleware(Protocol):
