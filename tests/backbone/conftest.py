@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from typing import Any
@@ -55,3 +56,20 @@ def locked_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoi
     folder = tmp_path_factory.mktemp("locked")
     with RedisServer.start(folder, password="s3cret-word", ends_with_process=True) as server:
         yield server.endpoint
+
+
+@pytest.fixture
+def dead_port() -> Iterator[str]:
+    """A port where nobody answers."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{taken.getsockname()[1]}"
+
+
+@pytest.fixture
+def silent_port() -> Iterator[str]:
+    """A port that takes connections and never says a word."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        yield f"127.0.0.1:{listening.getsockname()[1]}"

@@ -122,16 +122,24 @@ async def settled(raw: Any, stream: str, group: str) -> bool:
 
 class Proxy:
     """Stands between a client and a server. `cut_after(word)`: the next reply to a command with this word is lost, and
-    its connection with it."""
+    its connection with it. `mute()`: every reply is lost, on connections that stay open; `speak()` ends that."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._target = endpoint
         self._word = b""
+        self._muted = False
         self.cuts = 0
+        self.lost = 0
         self.port = 0
 
     def cut_after(self, word: bytes) -> None:
         self._word = word
+
+    def mute(self) -> None:
+        self._muted = True
+
+    def speak(self) -> None:
+        self._muted = False
 
     @property
     def endpoint(self) -> str:
@@ -153,7 +161,10 @@ class Proxy:
                     self._word = b""
                     self.cuts += 1
                     return
-                writer.write(data)
+                if self._muted:
+                    self.lost += 1
+                else:
+                    writer.write(data)
 
         tasks = [asyncio.create_task(forth()), asyncio.create_task(back())]
         try:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -18,23 +16,6 @@ from esb_runtime.testing import RedisServer
 from .kit import Jobs, eventually
 
 SOON = timedelta(seconds=0.4)
-
-
-@pytest.fixture
-def dead_port() -> Iterator[str]:
-    """A port where nobody answers."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        yield f"127.0.0.1:{taken.getsockname()[1]}"
-
-
-@pytest.fixture
-def silent_port() -> Iterator[str]:
-    """A port that takes connections and never says a word."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        listening.listen()
-        yield f"127.0.0.1:{listening.getsockname()[1]}"
 
 
 async def test_a_dead_port(dead_port: str) -> None:

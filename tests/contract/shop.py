@@ -15,6 +15,7 @@ from esb_runtime import (
     ConsumerContext,
     Delivery,
     Deprecated,
+    Durability,
     EventContract,
     EventKey,
     Produce,
@@ -149,7 +150,7 @@ class AsyncSends(Sends[Produce]):
     def __init__(self) -> None:
         self.log = AsyncLog()
 
-    def _sender(self) -> AsyncLog:
+    def _sender(self, durability: Durability | None = None) -> AsyncLog:
         return self.log
 
 
@@ -159,5 +160,5 @@ class SyncSends(Sends[Sync]):
     def __init__(self) -> None:
         self.log = SyncLog()
 
-    def _sender(self) -> SyncLog:
+    def _sender(self, durability: Durability | None = None) -> SyncLog:
         return self.log

@@ -13,6 +13,7 @@ from ._errors import (
     CodecError,
     ContractError,
     DecodeError,
+    DurabilityUnavailable,
     EncodeError,
     EndpointError,
     EsbError,
@@ -20,6 +21,7 @@ from ._errors import (
     GroupLost,
     LoginRefused,
     MessageIdReused,
+    NotConfirmed,
     OwnershipLost,
     PayloadMissing,
     StoreMissing,
@@ -28,11 +30,11 @@ from ._errors import (
     WrongKeyType,
 )
 from ._events import Emission, EventToken, event
-from ._flow import headers, message_id
+from ._flow import deadline, headers, message_id
 from ._follow import Following
 from ._identifiers import EventKey
 from ._projection import Position, Projection
-from ._settings import Acknowledge, Deprecated, Ordering, Origin, Retry, Start, Unhandled
+from ._settings import Acknowledge, Deprecated, Durability, Ordering, Origin, Retry, Start, Unhandled
 from ._sync import SyncBackbone
 
 __all__ = [
@@ -47,6 +49,8 @@ __all__ = [
     "DecodeError",
     "Delivery",
     "Deprecated",
+    "Durability",
+    "DurabilityUnavailable",
     "Emission",
     "EncodeError",
     "EndpointError",
@@ -61,6 +65,7 @@ __all__ = [
     "MessageIdReused",
     "Metadata",
     "Middleware",
+    "NotConfirmed",
     "Ordering",
     "Origin",
     "OwnershipLost",
@@ -81,6 +86,7 @@ __all__ = [
     "UsageError",
     "WrongKeyType",
     "batch",
+    "deadline",
     "event",
     "headers",
     "message_id",

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 from enum import Enum
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, cast, overload
+from typing import Any, Concatenate, ParamSpec, Self, overload
 
 from typing_extensions import Unpack
 
@@ -25,11 +25,11 @@ from ._fold import consumer_of, project
 from ._follow import Following
 from ._identifiers import EventKey
 from ._ports import Channel, PayloadStore, Placement
-from ._producer import DEADLINE, Outbox, Sending, record_of
+from ._producer import DEADLINE, Outbox, ProducerSender, Sending
 from ._projection import Position, Projection
 from ._read import Bound, deliveries, delivery_of, one
 from ._routes import function_route, routes_of
-from ._settings import Acknowledge, Ordering, Retry, Start, Unhandled
+from ._settings import Acknowledge, Durability, Ordering, Retry, Start, Unhandled
 from .redis._channel import RedisChannel
 
 P = ParamSpec("P")
@@ -55,11 +55,19 @@ class Backbone(Sends[Produce]):
     Belongs to one event loop. Safe to share between its tasks.
     """
 
-    def __init__(self, channel: Channel, *, environment: str = "", deadline: timedelta = DEADLINE) -> None:
+    def __init__(
+        self,
+        channel: Channel,
+        *,
+        environment: str = "",
+        deadline: timedelta = DEADLINE,
+        durability: Durability | None = None,
+    ) -> None:
         """Use `Backbone.connect` for Redis; a channel of your own goes here."""
         self.environment = environment
         self._channel = channel
         self._outbox = Outbox(channel, deadline=deadline)
+        self._durability = durability
         self._runnables: list[Subscription | Following] = []
         self._functions: dict[tuple[str, str], Route] = {}
         self._taken: set[tuple[str, str]] = set()
@@ -75,20 +83,22 @@ class Backbone(Sends[Produce]):
         store: Store | PayloadStore = Store.REDIS,
         stores: Sequence[PayloadStore] = (),
         deadline: timedelta = DEADLINE,
+        durability: Durability | None = None,
     ) -> Self:
         """A backbone on a Redis server; the first command connects.
 
         `endpoint` is `host:port`, `redis://`, `rediss://` or `unix://`; without one REDIS_EVENT_SOURCE_ENDPOINT names
         it. `password` defaults to REDIS_EVENT_SOURCE_PASS. `environment` comes before the uri of every stream.
         `store` is where new payloads go; `stores` are further ones that stored events may name. `deadline` is how
-        long a produce call waits out an outage. Raises `EndpointError` for what it cannot understand.
+        long a produce call waits out an outage (`with deadline(...)` bounds single calls); `durability` what it waits
+        for besides, unless its producer says so. Raises `EndpointError` for what it cannot understand.
         """
         where = _endpoint(endpoint, username, password)
         if isinstance(store, Store):
             channel = RedisChannel(where, placement=_PLACEMENTS[store], stores=stores)
         else:
             channel = RedisChannel(where, placement=Placement.EXTERNAL, stores=(store, *stores))
-        return cls(channel, environment=environment, deadline=deadline)
+        return cls(channel, environment=environment, deadline=deadline, durability=durability)
 
     async def __aenter__(self) -> Self:
         """Nothing happens before the first command."""
@@ -102,6 +112,7 @@ class Backbone(Sends[Produce]):
 
     async def aclose(self) -> None:
         """Close every connection."""
+        self._outbox.close()
         await self._channel.aclose()
 
     def __repr__(self) -> str:
@@ -109,8 +120,8 @@ class Backbone(Sends[Produce]):
 
     # --- producing
 
-    def _sender(self) -> _Sender:
-        return _Sender(self._outbox)
+    def _sender(self, durability: Durability | None = None) -> ProducerSender:
+        return ProducerSender(self._outbox, durability or self._durability)
 
     async def batch(self, calls: Iterable[Coroutine[Any, Any, EventKey] | Emission[...]], /) -> list[EventKey]:
         """Store many events in few round trips; all or nothing per stream and chunk (256 events or 1 MiB).
@@ -118,16 +129,7 @@ class Backbone(Sends[Produce]):
         `calls` are producer calls that were not awaited, or unsent events (`ShipmentTracking.packing(...)`), which go
         to their contract's stream. Returns the keys in the order of the calls; raises the first refusal.
         """
-        lines: dict[str, list[tuple[int, Sending]]] = {}
-        sendings = [self._sending(call) for call in calls]
-        for position, sending in enumerate(sendings):
-            lines.setdefault(sending.stream, []).append((position, sending))
-        keys: list[EventKey | None] = [None] * len(sendings)
-        for stream, line in lines.items():
-            sent = await self._outbox.send_together(stream, [sending.record for _, sending in line])
-            for (position, _), key in zip(line, sent, strict=True):
-                keys[position] = key
-        return cast("list[EventKey]", keys)
+        return await self._outbox.batch([self._sending(call) for call in calls])
 
     def _sending(self, call: Coroutine[Any, Any, EventKey] | Emission[...]) -> Sending:
         if isinstance(call, Emission):
@@ -369,17 +371,6 @@ class Backbone(Sends[Produce]):
         stored = await one(self._channel, key)
         uri = uri_within(key.stream, self.environment)
         return delivery_of(stored, uri=uri, environment=self.environment)
-
-
-class _Sender:
-    """Turns a producer's call into a sending."""
-
-    def __init__(self, outbox: Outbox) -> None:
-        self._outbox = outbox
-
-    def send(self, definition: EventDefinition, arguments: dict[str, Any], *, stream: str) -> Sending:
-        """The event, encoded and on its way once it is awaited."""
-        return Sending(self._outbox, stream, record_of(definition, arguments))
 
 
 def _endpoint(text: str | None, username: str | None, password: str | None) -> Endpoint:

@@ -13,6 +13,7 @@ from typing_extensions import TypeVar, get_original_bases
 
 from ._errors import ContractError, UsageError
 from ._events import EventDefinition, Sender
+from ._settings import Durability
 
 if TYPE_CHECKING:
     # what `fallback` is given; at run time nothing here reaches for a higher floor
@@ -52,14 +53,14 @@ class Sends(Generic[Side]):
             if getattr(base, "__origin__", None) is Sends and base.__args__[0] in _SIDES:
                 cls.side = base.__args__[0]
 
-    def _sender(self) -> Sender:
+    def _sender(self, durability: Durability | None = None) -> Sender:
         """What stores the events of producers made from this."""
         raise NotImplementedError
 
 
-def sender_of(backbone: Sends[Any]) -> Sender:
+def sender_of(backbone: Sends[Any], durability: Durability | None) -> Sender:
     """The sender behind a backbone."""
-    return backbone._sender()  # noqa: SLF001 - the one place where the two halves of a producer meet  # pyright: ignore[reportPrivateUsage]
+    return backbone._sender(durability)  # noqa: SLF001 - the one place where the two halves of a producer meet  # pyright: ignore[reportPrivateUsage]
 
 
 class EventContract(ABC, Generic[Side]):
@@ -111,18 +112,19 @@ class EventContract(ABC, Generic[Side]):
         *,
         uri: str | None = None,
         environment: str | None = None,
+        durability: Durability | None = None,
     ) -> Self:
         """A producer: each event is a method that stores it in the stream.
 
-        `uri` and `environment` override the contract's and the backbone's. Raises `ContractError` (a `TypeError`)
-        when the backbone serves the other side, `UsageError` for a uri that cannot be a stream.
+        `uri`, `environment` and `durability` override the contract's and the backbone's. Raises `ContractError` (a
+        `TypeError`) when the backbone serves the other side, `UsageError` for a uri that cannot be a stream.
         """
         _check_side(cls, backbone)
         stream = stream_key(
             cls.uri() if uri is None else uri, backbone.environment if environment is None else environment
         )
         instance = object.__new__(_producer_class(cls))
-        instance.__dict__.update(_esb_sender=sender_of(backbone), _esb_stream=stream)
+        instance.__dict__.update(_esb_sender=sender_of(backbone, durability), _esb_stream=stream)
         return cast("Self", instance)
 
     @classmethod

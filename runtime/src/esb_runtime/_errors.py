@@ -11,6 +11,8 @@
     +-- ServerNotStarted           the embedded server could not be started, or not be stopped
     +-- ChannelError               the server answered, but not with what was asked for
         +-- ChannelUnavailable     it could not be reached before the deadline
+        +-- NotConfirmed           the event is stored, but not yet as durably as was asked for
+        +-- DurabilityUnavailable  this server cannot promise that durability: nothing was sent
         +-- LoginRefused           it refused the user, the password or a permission
         +-- WrongKeyType           a key holds something that esb did not write
         +-- StreamNotFound         no such stream
@@ -25,6 +27,12 @@ holds a password or the value of an argument.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from ._identifiers import EventKey
 
 
 class EsbError(Exception):
@@ -80,7 +88,27 @@ class ServerNotStarted(EsbError):
 
 
 class ChannelError(EsbError):
-    """The server answered, but not with what was asked for."""
+    """The server answered, but not with what was asked for.
+
+    Raised by a produce call, it carries the call's message ids: a call whose reply was lost may have stored its events,
+    and sending them again with `message_id(error.message_id)` stores them once and returns the first call's key.
+    """
+
+    message_ids: tuple[str, ...] = ()
+    """Of the events that the failed call was to store, in the order of the call."""
+
+    @property
+    def message_id(self) -> str:
+        """The first of them; empty when no produce call raised this."""
+        return self.message_ids[0] if self.message_ids else ""
+
+    def for_call(self, *message_ids: str) -> Self:
+        """The same error for one of several calls that met it."""
+        own = type(self).__new__(type(self))
+        own.args = self.args
+        own.__dict__.update(self.__dict__)
+        own.message_ids = message_ids
+        return own
 
 
 class ChannelUnavailable(ChannelError):
@@ -89,6 +117,38 @@ class ChannelUnavailable(ChannelError):
     def __init__(self, endpoint: str, reason: str) -> None:
         super().__init__(f"cannot reach Redis at {endpoint}: {reason}")
         self.endpoint = endpoint
+        self.reason = reason
+
+
+class NotConfirmed(ChannelError):
+    """The events are stored, but whether they are as durable as was asked for was not learnt before the deadline.
+
+    `keys` are where they stand, `key` is the first. Sending them again with their message ids waits for it anew.
+    """
+
+    def __init__(self, keys: Sequence[EventKey], durability: str, reason: str) -> None:
+        more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
+        super().__init__(
+            f"event {keys[0]}{more} is stored, but not confirmed as {durability}: {reason}; "
+            "send it again with its message id to wait for that anew"
+        )
+        self.keys = tuple(keys)
+        self.durability = durability
+        self.reason = reason
+
+    @property
+    def key(self) -> EventKey:
+        """Where the (first) event stands."""
+        return self.keys[0]
+
+
+class DurabilityUnavailable(ChannelError):
+    """The server cannot promise the durability that was asked for; nothing was sent."""
+
+    def __init__(self, endpoint: str, durability: str, reason: str) -> None:
+        super().__init__(f"Redis at {endpoint} cannot promise {durability}, so nothing was sent: {reason}")
+        self.endpoint = endpoint
+        self.durability = durability
         self.reason = reason
 
 

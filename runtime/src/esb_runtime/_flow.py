@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import timedelta
 
 from msgspec import Struct
 
 from ._envelope import NO_DETAILS, Details, Metadata
-from ._errors import MessageIdReused
+from ._errors import MessageIdReused, UsageError
 from ._identifiers import checked_message_id, new_message_id
 
 
@@ -31,6 +32,7 @@ class _Flow(Struct, frozen=True):
 
 _chosen: ContextVar[_Chosen | None] = ContextVar("esb_message_id", default=None)
 _flow: ContextVar[_Flow | None] = ContextVar("esb_flow", default=None)
+_deadline: ContextVar[float | None] = ContextVar("esb_deadline", default=None)
 
 
 @contextmanager
@@ -56,6 +58,28 @@ def headers(**values: str) -> Generator[None]:
         yield
     finally:
         _flow.reset(token)
+
+
+@contextmanager
+def deadline(limit: timedelta, /) -> Generator[None]:
+    """Bound every produce call and batch that is awaited inside this block: it returns or raises within `limit`.
+
+    What has no outcome by then raises `ChannelUnavailable`, whose message id makes sending it again safe (or
+    `NotConfirmed`). Without a block the backbone's own deadline bounds outages, not the wait for one's turn.
+    Raises `UsageError` for no time at all.
+    """
+    if limit <= timedelta(0):
+        raise UsageError("deadline: more than no time")
+    token = _deadline.set(limit.total_seconds())
+    try:
+        yield
+    finally:
+        _deadline.reset(token)
+
+
+def current_deadline() -> float | None:
+    """The seconds that a produce call has here and now; None when no block says so."""
+    return _deadline.get()
 
 
 def take_message_id() -> str:

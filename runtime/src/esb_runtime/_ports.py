@@ -17,7 +17,7 @@ from msgspec import Struct
 from ._envelope import Record, Stored
 from ._errors import EsbError
 from ._identifiers import EventKey
-from ._settings import Start
+from ._settings import Durability, Start
 
 
 class Placement(Enum):
@@ -177,6 +177,16 @@ Appended = EventKey | EsbError
 """The outcome of one record: its key (the first call's, when the message id is already stored) or its error."""
 
 
+class Confirmation(Struct, frozen=True, kw_only=True):
+    """What became of events that were to be durable.
+
+    `lost` are those that the stream does not hold: the server came back without them, or somebody removed them.
+    """
+
+    durable: bool
+    lost: frozenset[str]
+
+
 class Channel(Protocol):
     """Streams of events."""
 
@@ -191,6 +201,16 @@ class Channel(Protocol):
         Each record has its own outcome; with `together` the first refusal refuses all. Safe to repeat: a message id
         that is already stored is not stored again.
         """
+        ...
+
+    async def require(self, durability: Durability) -> None:
+        """Raise `DurabilityUnavailable` when this channel can never promise that durability."""
+        ...
+
+    async def confirm(
+        self, stream: str, ids: Sequence[str], durability: Durability, timeout: timedelta
+    ) -> Confirmation:
+        """Wait up to `timeout` until these events are that durable; says too which of them the stream has lost."""
         ...
 
     async def partitions(self, stream: str) -> Sequence[str]:

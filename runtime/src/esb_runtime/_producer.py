@@ -14,17 +14,23 @@ from typing import Any
 from msgspec import Struct
 
 from ._codecs import codec_of
+from ._confirmations import Confirmations
 from ._envelope import Record
-from ._errors import ChannelUnavailable, EsbError
+from ._errors import ChannelError, ChannelUnavailable, EsbError, NotConfirmed
 from ._events import EventDefinition
-from ._flow import current_details, take_message_id
+from ._flow import current_deadline, current_details, take_message_id
 from ._identifiers import EventKey
 from ._ports import Appended, Channel
+from ._settings import Durability
 
 MAX_RECORDS = 256
 """Events per round trip: enough to make the round trip's cost vanish, few enough not to block the server (1 ms)."""
 MAX_BYTES = 1024 * 1024
 DEADLINE = timedelta(seconds=10)
+SILENT = "it does not answer"
+PATIENCE = 3.0
+"""Seconds after which a write without an answer is tried over another connection: this one may be dead and not know it
+(at most a third of the deadline, so that there is time for another try)."""
 LEAST = 1.0
 """Seconds that a write gets in any case, when its calls waited for their turn behind many others."""
 
@@ -45,19 +51,20 @@ def record_of(definition: EventDefinition, arguments: Mapping[str, Any]) -> Reco
 class Sending(Coroutine[Any, Any, EventKey]):
     """An event on its way: awaited, it is sent by itself; given to `Backbone.batch`, together with others."""
 
-    __slots__ = ("_outbox", "_running", "record", "stream", "taken")
+    __slots__ = ("_outbox", "_running", "durability", "record", "stream", "taken")
 
-    def __init__(self, outbox: Outbox, stream: str, record: Record) -> None:
+    def __init__(self, outbox: Outbox, stream: str, record: Record, durability: Durability | None = None) -> None:
         self._outbox = outbox
         self._running: Coroutine[Any, Any, EventKey] | None = None
         self.stream = stream
         self.record = record
+        self.durability = durability
         self.taken = False
 
     def _start(self) -> Coroutine[Any, Any, EventKey]:
         self.taken = True
         if self._running is None:
-            self._running = self._outbox.send(self.stream, self.record)
+            self._running = self._outbox.send(self)
         return self._running
 
     def __await__(self) -> Generator[Any, Any, EventKey]:
@@ -86,62 +93,177 @@ class Sending(Coroutine[Any, Any, EventKey]):
             )
 
 
+class ProducerSender:
+    """Turns a producer's call into a sending."""
+
+    def __init__(self, outbox: Outbox, durability: Durability | None) -> None:
+        self._outbox = outbox
+        self._durability = durability
+
+    def send(self, definition: EventDefinition, arguments: Mapping[str, Any], *, stream: str) -> Sending:
+        """The event, encoded and on its way once it is awaited."""
+        return Sending(self._outbox, stream, record_of(definition, arguments), self._durability)
+
+
 class Outbox:
     """Sends records: per stream one write at a time, so that events keep the order of their calls."""
 
     def __init__(self, channel: Channel, *, deadline: timedelta = DEADLINE) -> None:
         self._channel = channel
         self._deadline = deadline.total_seconds()
+        self._patience = min(PATIENCE, self._deadline / 3)
         self._lines: dict[str, _Line] = {}
+        self._confirmations = Confirmations(channel)
 
-    async def send(self, stream: str, record: Record) -> EventKey:
+    async def send(self, sending: Sending) -> EventKey:
         """Store one event; returns when the channel has it. Calls that wait at the same time share a round trip."""
-        line = self._lines.get(stream)
-        if line is None:
-            line = self._lines[stream] = _Line(stream, self)
-        return await line.send(record, until=time.monotonic() + self._deadline)
+        limit = current_deadline()
+        until = time.monotonic() + (self._deadline if limit is None else limit)
+        if sending.durability is None:
+            return await self._stored(sending, until, limit)
+        try:
+            await self._required(sending.durability, until)
+            key = await self._stored(sending, until, limit)
+            return (await self._durable([(sending, key)], sending.durability, until, limit))[0]
+        except ChannelError as error:
+            raise error.for_call(sending.record.message_id) from None
 
-    async def send_together(self, stream: str, records: Sequence[Record]) -> list[EventKey]:
-        """Store records in order: all or none of each chunk. Raises the first refusal."""
+    async def batch(self, sendings: Sequence[Sending]) -> list[EventKey]:
+        """Store events of any streams in order: all or none of each stream and chunk. Raises the first refusal."""
+        lines: dict[tuple[str, Durability | None], list[Sending]] = {}
+        for sending in sendings:
+            lines.setdefault((sending.stream, sending.durability), []).append(sending)
+        keys: dict[int, EventKey] = {}
+        try:
+            for (_, durability), line in lines.items():
+                found = await self._together(line, durability)
+                keys.update((id(sending), key) for sending, key in zip(line, found, strict=True))
+        except ChannelError as error:
+            raise error.for_call(*(sending.record.message_id for sending in sendings)) from None
+        return [keys[id(sending)] for sending in sendings]
+
+    async def _together(self, line: Sequence[Sending], durability: Durability | None) -> list[EventKey]:
+        limit = current_deadline()
+        until = time.monotonic() + (self._deadline if limit is None else limit)
+        if durability is not None:
+            await self._required(durability, until)
+        records = [sending.record for sending in line]
+        keys = await self.send_together(line[0].stream, records, until=until if limit is not None else None)
+        if durability is None:
+            return keys
+        return await self._durable(list(zip(line, keys, strict=True)), durability, until, limit)
+
+    async def send_together(
+        self, stream: str, records: Sequence[Record], *, until: float | None = None
+    ) -> list[EventKey]:
+        """Store records of one stream in order: all or none of each chunk. Raises the first refusal."""
         keys: list[EventKey] = []
         for chunk in chunks(records):
-            for outcome in await self._chunk(stream, chunk):
+            for outcome in await self._chunk(stream, chunk, until):
                 if isinstance(outcome, EsbError):
                     raise outcome
                 keys.append(outcome)
         return keys
 
-    async def _chunk(self, stream: str, records: Sequence[Record]) -> list[Appended]:
-        until = time.monotonic() + self._deadline
+    def close(self) -> None:
+        """Wait for nothing any more."""
+        self._confirmations.close()
+
+    async def _required(self, durability: Durability, until: float) -> None:
+        """See to it, once, that the channel can promise this at all: afterwards it would be too late."""
+        for wait in _waits():
+            try:
+                await self._confirmations.require(durability)
+            except ChannelUnavailable:
+                if time.monotonic() + wait > until:
+                    raise
+                await asyncio.sleep(wait)
+            else:
+                return
+
+    async def _stored(self, sending: Sending, until: float, limit: float | None) -> EventKey:
+        line = self._lines.get(sending.stream)
+        if line is None:
+            line = self._lines[sending.stream] = _Line(sending.stream, self)
+        if limit is None:
+            return await line.send(sending.record, until=until)
+        bound = asyncio.timeout(until - time.monotonic())
+        try:
+            async with bound:
+                return await line.send(sending.record, until=until)
+        except TimeoutError:
+            if not bound.expired():
+                raise
+        raise self.gave_up(ChannelUnavailable(self._channel.endpoint, SILENT), limit).for_call(
+            sending.record.message_id
+        )
+
+    async def _durable(
+        self, stored: list[tuple[Sending, EventKey]], durability: Durability, until: float, limit: float | None
+    ) -> list[EventKey]:
+        """The keys of events of one stream, once they are as durable as asked for. Raises `NotConfirmed`."""
+        keys = [key for _, key in stored]
+        unsure = list(range(len(keys)))
+        while unsure:
+            lost = await self._lost([keys[n] for n in unsure], durability, until)
+            unsure = [n for n in unsure if keys[n] in lost]
+            for n in list(unsure):
+                again = await self._stored(stored[n][0], until, limit)
+                if again == keys[n]:
+                    unsure.remove(n)  # it was stored, and somebody has removed it since
+                keys[n] = again
+        return keys
+
+    async def _lost(self, keys: Sequence[EventKey], durability: Durability, until: float) -> set[EventKey]:
+        try:
+            async with asyncio.timeout(until - time.monotonic()):
+                return set(await self._confirmations.lost(keys, durability))
+        except TimeoutError:
+            raise NotConfirmed(keys, str(durability), "its deadline is over") from None
+        except ChannelError as error:
+            raise NotConfirmed(keys, str(durability), str(error)) from None
+
+    async def _chunk(self, stream: str, records: Sequence[Record], until: float | None) -> list[Appended]:
+        """Append a chunk, waiting out outages; a deadline of its own unless its caller set one."""
+        seconds = self._deadline if until is None else max(until - time.monotonic(), 0.0)
+        until = time.monotonic() + seconds
         waits = _waits()
         while True:
-            outcomes = await self.attempt(stream, records, until=until, together=True)
+            outcomes = await self.attempt(stream, records, until=until, least=0.0, together=True)
             trouble = _trouble(outcomes)
             wait = next(waits)
             if trouble is None or time.monotonic() + wait > until:
-                return outcomes if trouble is None else [self.gave_up(trouble)]
+                return outcomes if trouble is None else [self.gave_up(trouble, seconds)]
             await asyncio.sleep(wait)
 
     async def attempt(
-        self, stream: str, records: Sequence[Record], *, until: float, together: bool = False
+        self,
+        stream: str,
+        records: Sequence[Record],
+        *,
+        until: float,
+        least: float = LEAST,
+        together: bool = False,
     ) -> list[Appended]:
         """Append once; an outage is the outcome of every record. Repeating is safe: each carries its message id."""
+        seconds = min(max(until - time.monotonic(), least), self._patience)
         try:
-            async with asyncio.timeout(max(until - time.monotonic(), LEAST)):
+            async with asyncio.timeout(seconds):
                 return await self._channel.append(stream, records, together=together)
         except ChannelUnavailable as error:
             return [error] * len(records)
         except TimeoutError:
-            return [ChannelUnavailable(self._channel.endpoint, "it does not answer")] * len(records)
+            return [ChannelUnavailable(self._channel.endpoint, SILENT)] * len(records)
         except EsbError as error:
             return [error] * len(records)
 
-    def gave_up(self, trouble: ChannelUnavailable) -> ChannelUnavailable:
+    def gave_up(self, trouble: ChannelUnavailable, seconds: float | None = None) -> ChannelUnavailable:
         """The error of a call whose deadline is over."""
+        tried = self._deadline if seconds is None else seconds
         return ChannelUnavailable(
             trouble.endpoint,
-            f"{trouble.reason} (tried for {self._deadline:g} s; the event may be stored, "
-            "its message id makes sending it again safe)",
+            f"{trouble.reason} (tried for {tried:.3g} s; the event may be stored, "
+            "its message id, which this error carries, makes sending it again safe)",
         )
 
 
@@ -191,6 +313,9 @@ class _Line:
 
     async def _write_chunk(self) -> ChannelUnavailable | None:
         """One try for the first calls; those that met an outage stay, and it is returned."""
+        self._calls[:MAX_RECORDS] = [call for call in self._calls[:MAX_RECORDS] if not call.future.done()]
+        if not self._calls:
+            return None
         records = next(chunks([call.record for call in self._calls[:MAX_RECORDS]]))
         turn = self._calls[: len(records)]
         try:
@@ -216,7 +341,8 @@ def _told(call: _Call, outcome: EventKey | Exception) -> bool:
     """Tell a call its outcome, unless its caller is gone."""
     if not call.future.done():
         if isinstance(outcome, Exception):
-            call.future.set_exception(outcome)
+            own = outcome.for_call(call.record.message_id) if isinstance(outcome, ChannelError) else outcome
+            call.future.set_exception(own)
         else:
             call.future.set_result(outcome)
     return True

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import Enum
 from random import random
+from typing import ClassVar
 
 from ._errors import UsageError
 
@@ -59,6 +60,32 @@ class Origin(Enum):
 
     ORIGINAL = "original"
     COPY = "copy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Durability:
+    """How surely an event is kept when its produce call returns; without one, as surely as the server is set up.
+
+    `Durability.FSYNCED`: it is on the server's disk (its append-only file was flushed: WAITAOF, of every Valkey and of
+    Redis from 7.2). `Durability.REPLICATED(n)`: `n` replicas have received it (WAIT). Concurrent calls wait together.
+    """
+
+    replicas: int = 0
+    """How many replicas; 0 stands for the disk."""
+    FSYNCED: ClassVar[Durability]
+
+    @staticmethod
+    def REPLICATED(replicas: int, /) -> Durability:  # noqa: N802 - a choice, like FSYNCED beside it
+        """So many replicas have received it. Raises `UsageError` for fewer than 1."""
+        if replicas < 1:
+            raise UsageError("Durability.REPLICATED(n): at least 1 replica")
+        return Durability(replicas=replicas)
+
+    def __str__(self) -> str:
+        return f"REPLICATED({self.replicas})" if self.replicas else "FSYNCED"
+
+
+Durability.FSYNCED = Durability()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,8 +17,9 @@ from ._errors import UsageError
 from ._events import Emission, EventDefinition, EventToken
 from ._identifiers import EventKey
 from ._ports import PayloadStore
-from ._producer import DEADLINE
+from ._producer import DEADLINE, ProducerSender
 from ._read import Bound
+from ._settings import Durability
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -58,13 +59,14 @@ class SyncBackbone(Sends[Sync]):
         store: Store | PayloadStore = Store.REDIS,
         stores: Sequence[PayloadStore] = (),
         deadline: timedelta = DEADLINE,
+        durability: Durability | None = None,
     ) -> Self:
         """As `Backbone.connect`."""
 
         def make() -> Backbone:
             return Backbone.connect(
                 endpoint=endpoint, username=username, password=password, environment=environment,
-                store=store, stores=stores, deadline=deadline,
+                store=store, stores=stores, deadline=deadline, durability=durability,
             )  # fmt: skip
 
         return cls(make)
@@ -97,13 +99,9 @@ class SyncBackbone(Sends[Sync]):
     def __repr__(self) -> str:
         return f"SyncBackbone({self._backbone!r})"
 
-    def _sender(self) -> _Sender:
-        return _Sender(self)
-
-    def send(self, definition: EventDefinition, arguments: dict[str, Any], *, stream: str) -> EventKey:
-        """Store one event; what a producer of the synchronous side calls."""
-        sender = self._backbone._sender()  # noqa: SLF001 - two faces of one thing  # pyright: ignore[reportPrivateUsage]
-        return self._wait(sender.send(definition, arguments, stream=stream))
+    def _sender(self, durability: Durability | None = None) -> _Sender:
+        inner = self._backbone._sender(durability)  # noqa: SLF001 - two faces of one thing  # pyright: ignore[reportPrivateUsage]
+        return _Sender(inner, self._wait)
 
     def batch(self, events: Iterable[Emission[...]], /) -> list[EventKey]:
         """Store unsent events (`ShipmentTracking.packing(...)`) in few round trips, each in its contract's stream.
@@ -166,12 +164,13 @@ class SyncBackbone(Sends[Sync]):
 class _Sender:
     """The synchronous side's sender."""
 
-    def __init__(self, backbone: SyncBackbone) -> None:
-        self._backbone = backbone
+    def __init__(self, inner: ProducerSender, wait: Callable[[Coroutine[Any, Any, EventKey]], EventKey]) -> None:
+        self._inner = inner
+        self._wait = wait
 
     def send(self, definition: EventDefinition, arguments: dict[str, Any], *, stream: str) -> EventKey:
         """Store one event."""
-        return self._backbone.send(definition, arguments, stream=stream)
+        return self._wait(self._inner.send(definition, arguments, stream=stream))
 
 
 _running: set[asyncio.Task[Any]] = set()

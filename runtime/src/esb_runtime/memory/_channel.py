@@ -11,7 +11,8 @@ import msgspec
 from .._envelope import Record, Stored
 from .._errors import UsageError
 from .._identifiers import entry_order
-from .._ports import Appended, Channel, PayloadStore, Placement, Seat, SeatOptions
+from .._ports import Appended, Channel, Confirmation, PayloadStore, Placement, Seat, SeatOptions
+from .._settings import Durability
 from ._log import as_text
 from ._seat import MemorySeat
 from ._server import ENDPOINT, MemoryServer
@@ -71,6 +72,22 @@ class MemoryChannel(Channel):
         )
         if new:
             await store.save(stream, new)
+
+    async def require(self, durability: Durability) -> None:
+        """Nothing in memory outlives its process: any durability is taken for granted."""
+
+    async def confirm(
+        self, stream: str, ids: Sequence[str], durability: Durability, timeout: timedelta
+    ) -> Confirmation:
+        """As durable as it gets at once; see `Channel.confirm`."""
+        del durability, timeout
+
+        def found(state: State) -> Confirmation:
+            log = state.log(stream)
+            lost = frozenset(id_ for id_ in ids if log is None or entry_order(id_) not in log.entries)
+            return Confirmation(durable=True, lost=lost)
+
+        return await self.server.call(found)
 
     async def partitions(self, stream: str) -> Sequence[str]:
         """The stream itself: a stream has one partition."""

@@ -13,8 +13,9 @@ from .._envelope import Record, Stored
 from .._errors import UsageError
 from .._identifiers import EventKey
 from .._inspection import Inspection
-from .._ports import Appended, Channel, PayloadStore, Placement, Seat, SeatOptions
-from . import _keys, _wire
+from .._ports import Appended, Channel, Confirmation, PayloadStore, Placement, Seat, SeatOptions
+from .._settings import Durability
+from . import _durability, _keys, _wire
 from ._connection import SOCKET_TIMEOUT, Connection, Word
 from ._inspect import RedisInspection
 from ._payloads import Payloads
@@ -95,6 +96,16 @@ class RedisChannel(Channel):
         if text.startswith("!"):
             return refusal(self.endpoint, key, text[1:])
         return EventKey(stream=stream, id=text.removeprefix("="))
+
+    async def require(self, durability: Durability) -> None:
+        """Raise `DurabilityUnavailable` when this server cannot promise it; see `Channel.require`."""
+        await _durability.require(self._commands, durability)
+
+    async def confirm(
+        self, stream: str, ids: Sequence[str], durability: Durability, timeout: timedelta
+    ) -> Confirmation:
+        """Wait until events are that durable; see `Channel.confirm`."""
+        return await _durability.confirm(self._blocking, stream, ids, durability, min(timeout, MAX_WAIT))
 
     async def partitions(self, stream: str) -> Sequence[str]:
         """The stream itself: a stream has one partition."""

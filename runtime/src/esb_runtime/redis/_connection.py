@@ -67,6 +67,18 @@ class Connection:
             except errors.NoScriptError:
                 return await self._redis.execute_command("EVAL", lua.source, len(keys), *keys, *arguments)
 
+    async def run_then(
+        self, name: str, keys: Sequence[str], calls: Sequence[Sequence[Word]], words: Sequence[Word]
+    ) -> list[Any]:
+        """A script, once for each of these arguments, and then a command, all on one connection; every reply."""
+        source = script(name).source
+        replies = await self.pipeline([*(("EVAL", source, len(keys), *keys, *each) for each in calls), words])
+        with translated(self.endpoint, keys[0]):
+            for reply in replies:
+                if isinstance(reply, Exception):
+                    raise reply
+        return replies
+
     async def pipeline(self, commands: Sequence[Sequence[Word]]) -> list[Any]:
         """Several commands in one round trip; errors come back as values."""
         with translated(self.endpoint):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from itertools import pairwise
 
 import msgspec
@@ -12,7 +13,7 @@ from ..._envelope import Details, Record
 from ..._errors import EsbError, WrongKeyType
 from ..._identifiers import EventKey, entry_order
 from ..._ports import Channel
-from ..._settings import Origin
+from ..._settings import Durability, Origin
 from ._subject import ChannelSubject, appended, counted, record, succeeded
 
 
@@ -125,6 +126,15 @@ class Appending(ChannelSubject):
         keys = [succeeded(outcome) for (outcome,) in await asyncio.gather(*calls)]
         stored = {event.key: event.arguments for event in await channel.scan(stream, count=100)}
         assert [stored[key] for key in keys] == [counted(n) for n in range(40)]
+
+    async def test_confirm_names_what_is_lost(self, channel: Channel, stream: str) -> None:
+        """`confirm` names the events that the stream does not hold, also when there is no stream at all."""
+        within, wanted = timedelta(milliseconds=50), Durability.REPLICATED(1)
+        absent = await channel.confirm(stream, ["1-1"], wanted, within)
+        key, other = await appended(channel, stream, 2)
+        found = await channel.confirm(stream, [key.id, "1-1", other.id], wanted, within)
+        assert absent.lost == found.lost == {"1-1"}
+        assert [event.key for event in await channel.scan(stream, count=10)] == [key, other]
 
     async def test_many_at_once(self, channel: Channel, stream: str) -> None:
         """A thousand records of one call are stored in the order of the call."""
