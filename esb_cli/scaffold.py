@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import tempfile
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from . import repository, template_history, wheels
 from .failures import Exit, Failure
+from .questions import Answer
 
 SOURCE = "esb://template.git"
 """Where every workspace says its template is: copier takes what ends in `.git` for git's, git asks `git-remote-esb`."""
@@ -27,6 +29,9 @@ OPTIONS = {
     "runtime_requirement": "--runtime-requirement",
 }
 """The questions of `copier.yml` and the options of `esb new` that answer them."""
+ESSENTIAL = frozenset({"uri", "consumer_group", "namespace", "events"})
+"""What has to be given, or asked for; everything else has a default that is right for most."""
+NO_GIT = "as you asked (--no-git)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,23 +47,40 @@ def installed() -> str:
     return template_history.tag_of(version("esb-cli"))
 
 
-def create(folder: Path | None, answers: Mapping[str, str], *, ask: bool, git: bool) -> Created:
-    """Render a workspace with these answers; `ask` for the others, or take their defaults.
+def create(tree: Path, folder: Path | None, answers: Mapping[str, Answer], *, git: bool) -> Created:
+    """Make a workspace from the template in `tree`, with these answers and the defaults of the others.
 
     Without a folder it goes to one named like its namespace. Raises `Failure` (usage) for an answer that the template
-    refuses and for a place that is taken or cannot be written; nothing is left behind then.
+    refuses and for a place that is taken or cannot be written. Whatever goes wrong, Ctrl-C too, nothing is left behind.
     """
     repository.forget_callers()
-    if folder is not None:
-        _require_free(folder)
-    with tempfile.TemporaryDirectory(prefix="esb-new-") as aside:
-        rendered = Path(aside, "workspace")
-        _render(rendered, answers, ask=ask)
-        target = folder if folder is not None else Path.cwd() / answer(rendered, "namespace")
-        _require_free(target)
-        _move(rendered, target)
-    wheels.put_wheels(target / WHEELS)
-    return Created(folder=target, without_repository=_begin_repository(target) if git else "as you asked (--no-git)")
+    with rendered(tree, answers) as workspace:
+        target = folder if folder is not None else Path.cwd() / answer(workspace, "namespace")
+        require_free(target)
+        wheels.put_wheels(workspace / WHEELS)
+        with _taken_back(target):
+            _move(workspace, target)
+            return Created(folder=target, without_repository=_begin_repository(target) if git else NO_GIT)
+
+
+@contextmanager
+def rendered(tree: Path, answers: Mapping[str, Answer]) -> Generator[Path]:
+    """A folder with the workspace that these answers make, for as long as the block lasts."""
+    from copier import Settings, run_copy
+
+    with tempfile.TemporaryDirectory(prefix="esb-new-", ignore_cleanup_errors=True) as aside:
+        workspace = Path(aside, "workspace")
+        with copier_errors():
+            run_copy(
+                str(tree),
+                workspace,
+                # the template writes these instead of the temporary folder that it was rendered from
+                data={**answers, "esb_source": {"_commit": installed(), "_src_path": SOURCE}},
+                defaults=True,
+                quiet=True,
+                settings=Settings(),  # not the defaults that the user keeps for other templates
+            )
+        yield workspace
 
 
 def answer(workspace: Path, name: str) -> str:
@@ -89,52 +111,46 @@ def copier_errors() -> Generator[None]:
         raise Failure(f"git failed: {str(error.stderr).strip()}", Exit.FAILED) from error
 
 
-def _render(target: Path, answers: Mapping[str, str], *, ask: bool) -> None:
-    from copier import Settings, run_copy
+def require_free(folder: Path) -> None:
+    """A folder is free when it is missing or empty, and can be written; a fresh repository counts as empty.
 
-    with template_history.tree() as source, copier_errors():
-        run_copy(
-            str(source),
-            target,
-            # the template writes these instead of the temporary folder that it was rendered from
-            data={**answers, "esb_source": {"_commit": installed(), "_src_path": SOURCE}},
-            defaults=not ask,
-            quiet=True,
-            settings=Settings(),  # not the defaults that the user keeps for other templates
-        )
-
-
-def _require_free(folder: Path) -> None:
-    """A folder is free when it is missing or empty; a fresh repository counts as empty."""
+    Raises `Failure` (usage) with the way out.
+    """
     if folder.is_dir():
         if any(path.name != ".git" for path in folder.iterdir()):
             raise Failure(f"{folder} is not empty: name a new folder, as in `esb new my-workspace`", Exit.USAGE)
     elif folder.exists() or folder.is_symlink():
         raise Failure(f"{folder} is in the way: it is not a folder", Exit.USAGE)
+    above = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not above.is_dir():
+        raise Failure(f"cannot write to {folder}: {above} is not a folder", Exit.USAGE)
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise Failure(f"cannot write to {folder}: you may not write in {above}", Exit.USAGE)
 
 
-def _move(rendered: Path, target: Path) -> None:
-    """Move everything, or take back what was moved."""
-    missing = [path for path in (target, *target.parents) if not path.exists()]
-    moved: list[Path] = []
+@contextmanager
+def _taken_back(target: Path) -> Generator[None]:
+    """Undo what the block made at `target` when it does not come to its end."""
+    missing = [path for path in (target, *target.absolute().parents) if not path.exists()]
+    before = set(target.iterdir()) if target.is_dir() else set[Path]()
     try:
-        target.mkdir(parents=True, exist_ok=True)
-        for path in sorted(rendered.iterdir()):
-            moved.append(target / path.name)
-            shutil.move(path, moved[-1])
+        yield
     except BaseException as error:
-        _take_back(missing[-1:] or moved)
+        made = missing[-1:] or [path for path in target.iterdir() if path not in before]
+        for path in made:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
         if isinstance(error, OSError):
             raise Failure(f"cannot write to {target}: {error.strerror or error}", Exit.USAGE) from error
         raise
 
 
-def _take_back(paths: list[Path]) -> None:
-    for path in paths:
-        if path.is_dir():
-            shutil.rmtree(path)
-        elif path.exists():
-            path.unlink()
+def _move(workspace: Path, target: Path) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    for path in sorted(workspace.iterdir()):
+        shutil.move(path, target / path.name)
 
 
 def _begin_repository(folder: Path) -> str | None:

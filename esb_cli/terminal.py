@@ -152,6 +152,18 @@ def clean(text: str) -> str:
     return _UNSAFE.sub(lambda found: _SHORT.get(found[0]) or _escape(found[0]), text)
 
 
+def branches(folder: Path, margin: str = "") -> Iterator[str]:
+    """What is in a folder, as a tree: a line each, folders before files."""
+    terminal = stdout()
+    entries = sorted(folder.iterdir(), key=lambda path: (not path.is_dir(), path.name))
+    for entry in entries:
+        last = entry == entries[-1]
+        sign = terminal.sign("└── ", "`-- ") if last else terminal.sign("├── ", "|-- ")
+        yield margin + sign + clean(entry.name) + "/" * entry.is_dir()
+        if entry.is_dir():
+            yield from branches(entry, margin + ("    " if last else terminal.sign("│   ", "|   ")))
+
+
 def json_line(value: object) -> str:
     """One line of JSON that survives any locale and holds nothing a terminal could obey."""
     text = _JSON[_is_unicode(sys.stdout)].encode(value)

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from esb_cli.failures import Exit, Failure
-from esb_cli.terminal import note, put
+from esb_cli.terminal import branches, clean, note, put
 
 if TYPE_CHECKING:
+    from esb_cli.questions import Answer
     from esb_cli.scaffold import Created
 
 
@@ -37,46 +38,100 @@ def command(
     defaults: Annotated[
         bool, typer.Option("--defaults", help="Never ask: take the default of what is missing.")
     ] = False,
+    data_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--data-file", metavar="FILE", help="Answers in a .yaml, .toml or .json file.", show_default=False
+        ),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the files; write nothing.")] = False,
+    remember: Annotated[
+        bool, typer.Option("--remember", help="Keep the answers as your defaults (git config esb.*).")
+    ] = False,
     no_git: Annotated[bool, typer.Option("--no-git", help="No git repository, no first commit.")] = False,
     runtime_requirement: Annotated[str | None, typer.Option("--runtime-requirement", hidden=True)] = None,
 ) -> None:
     """Create a workspace: contracts, programs, tests.
 
-    It runs as it is. On a terminal, `esb new` asks for what is missing.
+    It runs as it is. On a terminal, `esb new` asks for what is missing, and
+    shows everything before it writes. Your own defaults: `git config --global
+    esb.namespace mycompany.events`, likewise esb.ci, esb.license and so on.
 
     \b
     Examples:
       esb new
       esb new --uri event-demo --consumer-group main-consumer -n mycompany.events -e MyEvent
+      esb new --data-file answers.toml --dry-run
       esb new shop -n mycompany.shop -e Order -e Refund --defaults
     """
-    from esb_cli import scaffold
+    from esb_cli import scaffold, template_history
+    from esb_cli.answers import from_file, key_of, remembered
+    from esb_cli.questions import check, load
 
-    given = {
+    given: dict[str, Answer | None] = {
         "uri": uri,
         "consumer_group": consumer_group,
-        "namespace": _lower(namespace),
+        "namespace": namespace,
         "events": ", ".join(event) if event else None,
         "runtime_requirement": runtime_requirement,
     }
-    answers = {name: value for name, value in given.items() if value is not None}
-    ask = not defaults and sys.stdin.isatty() and sys.stdout.isatty()
-    open_options = [
-        option for name, option in scaffold.OPTIONS.items() if given[name] is None and name != "runtime_requirement"
-    ]
-    if open_options and not (defaults or ask):
-        raise Failure(f"missing {', '.join(open_options)}; `--defaults` takes the defaults", Exit.USAGE)
-    created = scaffold.create(dest, answers, ask=ask, git=not no_git)
+    typed = {name: value for name, value in given.items() if value is not None}
+    with template_history.tree() as tree:
+        questions = load(tree)
+        filed = from_file(data_file, questions) if data_file else {}
+        own = remembered(questions)
+        certain = _lowered({**filed, **typed})
+        sources = {name: f"git config {key_of(name)}" for name in own}
+        sources |= {name: f"{data_file}: {name}" for name in filed} | {name: scaffold.OPTIONS[name] for name in typed}
+        check(questions, {**own, **certain}, sources)
+        if dest is not None:
+            scaffold.require_free(dest)
+        if not defaults and sys.stdin.isatty() and sys.stdout.isatty():
+            from esb_cli.wizard import Wizard
+
+            answers, dest = Wizard(questions, own, scaffold.require_free).converse(certain, dest)
+        else:
+            missing = [scaffold.OPTIONS[name] for name in scaffold.OPTIONS if name in scaffold.ESSENTIAL - {*certain}]
+            if missing and not defaults:
+                raise Failure(f"missing {', '.join(missing)}; `--defaults` takes the defaults", Exit.USAGE)
+            answers = {**own, **certain}
+        if dry_run:
+            _preview(tree, dest, answers)
+            return
+        created = scaffold.create(tree, dest, answers, git=not no_git)
     put(str(created.folder))
     _tell(created)
+    if remember:
+        _remember(answers)
 
 
-def _lower(namespace: str | None) -> str | None:
+def _lowered(answers: dict[str, Answer]) -> dict[str, Answer]:
     """Package names are lower-case; what was typed otherwise is said."""
-    if namespace is not None and namespace != namespace.lower():
-        note(f"package names are lower-case: {namespace.lower()} instead of {namespace}")
-        return namespace.lower()
-    return namespace
+    namespace = str(answers.get("namespace", ""))
+    if namespace == namespace.lower():
+        return answers
+    note(f"package names are lower-case: {namespace.lower()} instead of {namespace}")
+    return {**answers, "namespace": namespace.lower()}
+
+
+def _preview(tree: Path, dest: Path | None, answers: dict[str, Answer]) -> None:
+    """What would be there: every file below the folder."""
+    from esb_cli import scaffold
+
+    with scaffold.rendered(tree, answers) as workspace:
+        put(clean(str(dest or scaffold.answer(workspace, "namespace"))) + "/")
+        for line in branches(workspace):
+            put(line)
+    note("a dry run: nothing was written")
+
+
+def _remember(answers: dict[str, Answer]) -> None:
+    """Keep the answers that do not belong to this workspace alone."""
+    from esb_cli.answers import key_of, remember
+
+    kept = {name: value for name, value in answers.items() if name not in {"uri", "events", "runtime_requirement"}}
+    remember(kept)
+    note(f"remembered in your git configuration: {', '.join(map(key_of, kept))}")
 
 
 def _tell(created: Created) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import pty
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from template_kit import ARTICLE, Run
+from template_kit import ARTICLE, OnTerminal, Run, Terminal
 
 from esb_runtime.testing import RedisServer
 
@@ -79,3 +82,31 @@ def connected(machine: Mapping[str, str], redis_server: RedisServer) -> dict[str
     """The environment of that machine with an empty Redis."""
     redis_server.clear()
     return {**machine, **redis_server.environment()}
+
+
+@pytest.fixture
+def on_terminal(machine: Mapping[str, str], tmp_path: Path) -> OnTerminal:
+    """Start `esb` on a terminal."""
+
+    @contextmanager
+    def started(*arguments: str, env: Mapping[str, str] | None = None) -> Iterator[Terminal]:
+        screen, own = pty.openpty()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "esb_cli", *arguments],
+            cwd=tmp_path,
+            env={**machine, "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1", **(env or {})},
+            stdin=own,
+            stdout=own,
+            stderr=own,
+            start_new_session=True,
+        )
+        os.close(own)
+        try:
+            yield Terminal(screen, process)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+            os.close(screen)
+
+    return started

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -43,6 +45,50 @@ class Release:
         environment = {"PYTHONPATH": str(self.folder), "PATH": path, **(env or {})}
         done = self._run(*command, cwd=cwd, code=code, env=environment)
         return done.stdout + done.stderr
+
+
+class Terminal:
+    """A terminal with `esb` on it: what it shows, and keys to press."""
+
+    def __init__(self, screen: int, process: subprocess.Popen[bytes]) -> None:
+        self.screen = screen
+        self.process = process
+        self.shown = ""
+
+    def wait_for(self, text: str) -> None:
+        """Read the screen until it shows this text."""
+        before = len(self.shown)
+        while text not in self.shown[before:]:
+            ready, _, _ = select.select([self.screen], [], [], 30)
+            assert ready, f"no {text!r} in {self.shown!r}"
+            try:
+                chunk = os.read(self.screen, 4096)
+            except OSError:  # Linux tells the end of a terminal this way
+                chunk = b""
+            assert chunk, f"esb ended without {text!r}: {self.shown!r}"
+            self.shown += chunk.decode(errors="replace")
+
+    def wait_for_file(self, path: Path) -> None:
+        """Wait until the file is there, or the process has ended without it."""
+        while not path.exists():
+            assert self.process.poll() is None, self.shown
+            select.select([self.screen], [], [], 0.05)
+
+    def press(self, keys: str) -> None:
+        """Type."""
+        os.write(self.screen, keys.encode())
+
+    def end(self) -> int:
+        """Read to the end; the exit code."""
+        while select.select([self.screen], [], [], 30)[0]:
+            try:
+                self.shown += os.read(self.screen, 4096).decode(errors="replace")
+            except OSError:
+                break
+        return self.process.wait(30)
+
+
+OnTerminal = Callable[..., AbstractContextManager[Terminal]]
 
 
 def checkout(target: Path, version: str) -> Path:

@@ -1,21 +1,18 @@
-"""`esb new` as a user meets it: on a terminal, in a pipe, in every kind of folder, with and without git."""
+"""`esb new` as a user meets it without a terminal: in every kind of folder, with and without git."""
 
 from __future__ import annotations
 
-import os
-import pty
 import resource
-import select
 import shutil
-import signal
-import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 from template_kit import ARTICLE, Run
+
+from esb_cli.failures import Failure
+from esb_cli.scaffold import require_free
 
 
 def listing(folder: Path) -> list[str]:
@@ -40,16 +37,118 @@ def test_the_articles_command_makes_a_committed_workspace(esb: Run, run: Run, tm
     assert not run("git", "status", "--porcelain", cwd=folder).stdout
 
 
-def test_a_workspace_is_made_in_a_moment(esb: Run, tmp_path: Path) -> None:
-    """`esb new` costs less than 1.5 seconds of processor time: the wait of a user whose machine is free."""
+def test_a_workspace_is_made_in_a_moment(esb: Run, run: Run, tmp_path: Path) -> None:
+    """`esb new` costs less than 1.5 seconds of processor time, what a user waits for on a free machine.
 
-    def cost(name: str) -> float:
+    A busy or slow machine may take longer in the measure in which it does for the largest part, the import of copier
+    (0.4 seconds where this was measured).
+    """
+
+    def cost(start: Callable[[], object]) -> float:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        esb("new", name, *ARTICLE, cwd=tmp_path)
+        start()
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
-    assert min(cost("one"), cost("two"), cost("three")) < 1.5
+    def new(name: str) -> Callable[[], object]:
+        return lambda: esb("new", name, *ARTICLE, cwd=tmp_path)
+
+    copier = min(cost(lambda: run(sys.executable, "-c", "import copier", cwd=tmp_path)) for _ in range(3))
+    assert min(cost(new("one")), cost(new("two")), cost(new("three"))) < max(1.5, 1.5 * copier / 0.4)
+
+
+@pytest.fixture(params=["answers.toml", "answers.yaml", "answers.json"])
+def data_file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """Answers as a file: with the names of questions or of options, text or lists."""
+    texts = {
+        "answers.toml": 'namespace = "my.shop"\nevent = ["Order", "HTTPEvent"]\nconsumer-group = "desk"\n',
+        "answers.yaml": "_commit: v0\nnamespace: my.shop\nevents: Order, HTTPEvent\nconsumer_group: desk\n",
+        "answers.json": '{"namespace": "my.shop", "events": ["Order", "HTTPEvent"], "consumer_group": "desk"}',
+    }
+    path = tmp_path / request.param
+    path.write_text(texts[request.param])
+    return path
+
+
+def test_answers_come_from_a_file(esb: Run, tmp_path: Path, data_file: Path) -> None:
+    """`--data-file` answers as options would; an option beats it; what neither says is still missing."""
+    assert "missing --uri;" in esb("new", "--data-file", data_file, cwd=tmp_path, code=2).stderr
+    esb("new", "ws", "--data-file", data_file, "--uri", "shop", "-g", "till", cwd=tmp_path)
+    assert "http_event.py" in listing(tmp_path / "ws/contracts/src/my/shop/contracts")
+    answers = (tmp_path / "ws/.copier-answers.yml").read_text()
+    assert "consumer_group: till\n" in answers
+    assert "events: Order, HTTPEvent\n" in answers
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "reason"),
+    [
+        ("a.toml", "namespace = ", "a.toml is not valid"),
+        ("a.json", "{", "a.json is not valid"),
+        ("a.yaml", "a: [", "a.yaml is not valid"),
+        ("a.yaml", "- a", "a.yaml holds no answers"),
+        ("a.yaml", "namspace: x", "there is no question 'namspace': did you mean namespace?"),
+        ("a.yaml", "namespace: {a: b}", "is no text"),
+        ("a.yaml", "namespace: my-co", "a.yaml: namespace: 'my-co' is no package name"),
+        ("a.txt", "namespace: x", ".yaml, .yml, .toml and .json"),
+    ],
+)
+def test_a_bad_file_of_answers_is_a_usage_error(esb: Run, tmp_path: Path, name: str, text: str, reason: str) -> None:
+    """Exit 2 with the file and what is wrong in it, on one line; nothing is made."""
+    (tmp_path / name).write_text(text)
+    done = esb("new", "--data-file", name, "--defaults", cwd=tmp_path, code=2)
+    assert reason in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert listing(tmp_path) == [name]
+
+
+def test_a_missing_file_of_answers_is_a_usage_error(esb: Run, tmp_path: Path) -> None:
+    """Exit 2 with its name."""
+    assert "gone.toml cannot be read" in esb("new", "--data-file", "gone.toml", cwd=tmp_path, code=2).stderr
+
+
+def test_git_remembers_the_users_answers(esb: Run, run: Run, tmp_path: Path) -> None:
+    """`--remember` keeps the answers that are not this workspace's own; later workspaces have them as defaults."""
+    env = {"GIT_CONFIG_GLOBAL": str(tmp_path / "gitconfig")}
+    done = esb("new", "one", "-n", "my.shop", "-g", "desk", "--defaults", "--remember", cwd=tmp_path, env=env)
+    assert "esb.namespace, esb.consumer-group" in done.stderr or "esb.consumer-group, esb.namespace" in done.stderr
+    esb("new", "two", "--defaults", "-g", "till", cwd=tmp_path, env=env)
+    answers = (tmp_path / "two/.copier-answers.yml").read_text()
+    assert "namespace: my.shop\n" in answers
+    assert "consumer_group: till\n" in answers
+    assert "missing --uri" in esb("new", "three", cwd=tmp_path, env=env, code=2).stderr
+    run("git", "config", "--global", "esb.namespace", "my-shop", cwd=tmp_path, env=env)
+    done = esb("new", "four", "--defaults", cwd=tmp_path, env=env, code=2)
+    assert done.stderr.startswith("esb: git config esb.namespace: 'my-shop'")
+
+
+def test_a_dry_run_shows_the_tree_and_writes_nothing(esb: Run, tmp_path: Path, workspace: Path) -> None:
+    """`--dry-run` lists every file that would be there; neither the folder nor a repository appears."""
+    done = esb("new", *ARTICLE, "--dry-run", cwd=tmp_path)
+    first, *lines = done.stdout.splitlines()
+    assert first == "mycompany.events/"
+    shown = [line for line in lines if not line.endswith("/")]
+    files = [path for path in workspace.rglob("*") if path.is_file() and path.suffix != ".whl"]
+    assert len(shown) == len([path for path in files if path.relative_to(workspace).parts[0] != ".git"])
+    assert not listing(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["with blanks in it", "dürümcü-屋", "-n"])
+def test_any_folder_name_will_do(esb: Run, tmp_path: Path, name: str) -> None:
+    """Blanks, letters of any script, a leading dash: the folder is only a place."""
+    done = esb("new", "--defaults", "--", name, cwd=tmp_path)
+    assert done.stdout == f"{name}\n"
+    assert (tmp_path / name / ".git").is_dir()
+
+
+def test_a_folder_that_nobody_may_write_in_is_told_before_the_work(
+    esb: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The place is looked at first: exit 2 and what may not be written."""
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    with pytest.raises(Failure, match="you may not write in") as refused:
+        require_free(tmp_path / "ws")
+    assert refused.value.code == 2
 
 
 def test_the_wheels_of_esb_are_there_and_not_in_git(workspace: Path, run: Run) -> None:
@@ -180,112 +279,6 @@ def test_a_hook_of_another_repository_does_not_confuse_it(esb: Run, run: Run, tm
     esb("new", *ARTICLE, cwd=tmp_path, env={"GIT_DIR": str(tmp_path / "other" / ".git")})
     assert (tmp_path / "mycompany.events" / ".git").exists()
     assert run("git", "rev-parse", "HEAD", cwd=tmp_path / "other", code=None).returncode != 0
-
-
-class Terminal:
-    """A terminal with `esb` on it: what it shows, and keys to press."""
-
-    def __init__(self, screen: int, process: subprocess.Popen[bytes]) -> None:
-        self.screen = screen
-        self.process = process
-        self.shown = ""
-
-    def wait_for(self, text: str) -> None:
-        """Read the screen until it shows this text."""
-        before = len(self.shown)
-        while text not in self.shown[before:]:
-            ready, _, _ = select.select([self.screen], [], [], 30)
-            assert ready, f"no {text!r} in {self.shown!r}"
-            try:
-                chunk = os.read(self.screen, 4096)
-            except OSError:  # Linux tells the end of a terminal this way
-                chunk = b""
-            assert chunk, f"esb ended without {text!r}: {self.shown!r}"
-            self.shown += chunk.decode(errors="replace")
-
-    def press(self, keys: str) -> None:
-        """Type."""
-        os.write(self.screen, keys.encode())
-
-    def end(self) -> int:
-        """Read to the end; the exit code."""
-        while select.select([self.screen], [], [], 30)[0]:
-            try:
-                self.shown += os.read(self.screen, 4096).decode(errors="replace")
-            except OSError:
-                break
-        return self.process.wait(30)
-
-
-OnTerminal = Callable[..., AbstractContextManager[Terminal]]
-
-
-@pytest.fixture
-def on_terminal(machine: Mapping[str, str], tmp_path: Path) -> OnTerminal:
-    """Start `esb` on a terminal."""
-
-    @contextmanager
-    def started(*arguments: str) -> Iterator[Terminal]:
-        screen, own = pty.openpty()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "esb_cli", *arguments],
-            cwd=tmp_path,
-            env={**machine, "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"},
-            stdin=own,
-            stdout=own,
-            stderr=own,
-            start_new_session=True,
-        )
-        os.close(own)
-        try:
-            yield Terminal(screen, process)
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-            os.close(screen)
-
-    return started
-
-
-def test_a_terminal_is_asked_for_everything_that_is_missing(on_terminal: OnTerminal, tmp_path: Path) -> None:
-    """With no options it asks four questions with good defaults; a wrong answer is refused on the spot."""
-    with on_terminal("new") as terminal:
-        terminal.wait_for("event-demo")
-        terminal.press("\r")
-        terminal.wait_for("main-consumer")
-        terminal.press("\r")
-        terminal.wait_for("mycompany.events")
-        terminal.press("-bad\r")
-        terminal.wait_for("no package name")
-        terminal.press("\b\b\b\b\r")
-        terminal.wait_for("MyEvent")
-        terminal.press("\r")
-        assert terminal.end() == 0
-    assert "my_event.py" in listing(tmp_path / "mycompany.events/contracts/src/mycompany/events/contracts")
-
-
-def test_a_terminal_is_not_asked_for_what_was_given(on_terminal: OnTerminal, tmp_path: Path) -> None:
-    """Only what is missing is asked; `--defaults` asks for nothing at all."""
-    with on_terminal("new", "--uri", "shop", "-g", "desk", "-n", "my.shop") as terminal:
-        terminal.wait_for("Event contracts")
-        assert "stream" not in terminal.shown
-        terminal.press("\r")
-        assert terminal.end() == 0
-    with on_terminal("new", "quiet", "--defaults") as terminal:
-        assert terminal.end() == 0
-        assert "?" not in terminal.shown
-    assert listing(tmp_path) == ["my.shop", "quiet"]
-
-
-def test_ctrl_c_at_a_question_leaves_nothing(on_terminal: OnTerminal, tmp_path: Path) -> None:
-    """Ctrl-C ends quietly with 130."""
-    with on_terminal("new") as terminal:
-        terminal.wait_for("event-demo")
-        terminal.press("\x03")
-        assert terminal.end() == 130
-        assert "Traceback" not in terminal.shown
-    assert not listing(tmp_path)
 
 
 def test_update_helps_a_workspace_that_was_never_committed(esb: Run, tmp_path: Path, workspace: Path) -> None:
