@@ -35,6 +35,9 @@ class MemoryConformance(ChannelConformance):
     async def destroy_group(self, channel: Channel, stream: str, group: str) -> None:
         server_of(channel).destroy_group(stream, group)
 
+    async def lose_records(self, channel: Channel, stream: str, group: str) -> None:
+        server_of(channel).step(lambda state: setattr(state.of_group(stream, group), "floor", None))
+
     async def delete_stream(self, channel: Channel, stream: str) -> None:
         server_of(channel).delete_stream(stream)
 

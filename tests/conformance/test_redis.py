@@ -47,6 +47,9 @@ class RedisConformance(ChannelConformance):
     async def destroy_group(self, channel: Channel, stream: str, group: str) -> None:
         await self.raw.xgroup_destroy(stream, group)
 
+    async def lose_records(self, channel: Channel, stream: str, group: str) -> None:
+        await self.raw.delete(_keys.floor_key(stream, group))
+
     async def delete_stream(self, channel: Channel, stream: str) -> None:
         await self.raw.delete(stream)
 

@@ -65,6 +65,7 @@ class Stored(Struct, frozen=True, kw_only=True):
     `arguments` is None when the payload was not asked for, or is not there. `problem` says in words why the entry
     cannot be delivered (not written by esb, garbage, payload gone); then the other attributes hold what is known and
     `raw` the entry's fields as they are. `erased` names arguments that a person's right to be forgotten removed.
+    `only_for` names the group that alone gets this entry (a replayed dead letter whose entry was trimmed); "" for all.
     """
 
     key: EventKey
@@ -77,6 +78,7 @@ class Stored(Struct, frozen=True, kw_only=True):
     arguments: Mapping[str, bytes] | None = None
     erased: frozenset[str] = frozenset()
     store: str = ""
+    only_for: str = ""
     problem: str = ""
     raw: Mapping[bytes, bytes] = field(default_factory=dict[bytes, bytes])
 

@@ -228,6 +228,7 @@ class Following:
             reason=reason,
             attempts=failures,
             traceback="" if event.problem else traceback_of(error),
+            passed=True,
         )
         await source.bury(event.key.stream, letter)
         await _storing(fold.leave_out(event))

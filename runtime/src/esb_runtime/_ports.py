@@ -74,13 +74,64 @@ class Taken(Struct, frozen=True, kw_only=True):
 
 
 class DeadLetter(Struct, frozen=True, kw_only=True):
-    """An event that will not be tried again: why, after how many attempts, and where (no argument values)."""
+    """An event that will not be tried again: why, after how many attempts, and where (no argument values).
+
+    `passed`: its group keeps a position of its own that has moved past the event, as a stored projection does; a
+    replay then brings it as a new entry, because in its old place it would be passed over.
+    """
 
     id: str
     message_id: str
     reason: str
     attempts: int
     traceback: str = ""
+    passed: bool = False
+
+
+class BuriedEvent(Struct, frozen=True, kw_only=True):
+    """A dead letter in its group's list: why, and the event as it was (with a payload of its own).
+
+    `id` is the letter's own, which says when it was written; `consumer` is the process that gave up.
+    """
+
+    id: str
+    letter: DeadLetter
+    stored: Stored
+    consumer: str
+
+
+class Replay(Enum):
+    """What became of a dead letter that was to be handled again by its group."""
+
+    RETURNED = "returned"
+    """The event stands in its old place among the group's pending ones, as if it had never been started."""
+    COPIED = "copied"
+    """Its entry was trimmed: a copy that no other group sees stands at the end of the stream."""
+    AHEAD = "ahead"
+    """The group was moved back before it and comes to it anyway: only the letter went."""
+    ABSENT = "absent"
+    """The letter is not there (any more)."""
+    EMPTY = "empty"
+    """Nothing is left of the event; the letter stays."""
+
+
+class DeadLetters(Protocol):
+    """The dead letters of one group on one partition, oldest first."""
+
+    async def page(self, *, first: str = "-", last: str = "+", count: int) -> list[BuriedEvent]:
+        """Letters between two of their ids (`(id` excludes the bound; `-` and `+` are the ends)."""
+        ...
+
+    async def replay(self, letters: Sequence[BuriedEvent]) -> list[Replay]:
+        """Have the group, and no other one, handle these events again, with fresh attempts.
+
+        One atomic step per letter: it leaves the list exactly when its event is the group's again. Raises `GroupLost`.
+        """
+        ...
+
+    async def purge(self, ids: Sequence[str]) -> int:
+        """Delete letters by their own ids, with their payloads; returns how many there were."""
+        ...
 
 
 class Settlements(Struct, kw_only=True):
@@ -143,6 +194,13 @@ class Seat(Protocol):
 
     async def read(self, count: int, wait: timedelta) -> list[Taken]:
         """Up to `count` new events, in stream order; waits up to `wait` for the first one."""
+        ...
+
+    async def returned(self) -> list[Taken]:
+        """Entries that were given back to the group while this process owns it, as a replayed dead letter is.
+
+        Asks the server only when a heartbeat saw some; without `owned`, `recover` finds them.
+        """
         ...
 
     async def mine(self, after: str, count: int) -> tuple[list[Taken], str | None]:
@@ -220,7 +278,10 @@ class Channel(Protocol):
     async def scan(
         self, stream: str, *, first: str = "-", last: str = "+", count: int, reverse: bool = False, payload: bool = True
     ) -> list[Stored]:
-        """Events between two ids (`(id` excludes the bound; `-` and `+` are the ends); touches no group."""
+        """Events between two ids (`(id` excludes the bound; `-` and `+` are the ends); touches no group.
+
+        Fewer than `count` means that there are no more. Copies that belong to one group alone are left out.
+        """
         ...
 
     async def wait(self, after: Mapping[str, str], timeout: timedelta) -> bool:
@@ -237,6 +298,10 @@ class Channel(Protocol):
 
     def seat(self, options: SeatOptions) -> Seat:
         """A place in a group; nothing happens on the server before `Seat.open`."""
+        ...
+
+    def dead_letters(self, stream: str, group: str) -> DeadLetters:
+        """The dead letters of a group; nothing happens on the server before its first method."""
         ...
 
     def names(self, pattern: str = "*") -> AsyncIterator[str]:

@@ -136,6 +136,7 @@ class Engine:
             if not self._policy.ordered and self._loop.time() - looked >= TICK:
                 await self._recover()
                 looked = self._loop.time()
+            self._admit(await self._seat.returned())
             wait = WAIT if self._policy.ordered else timedelta(seconds=TICK)
             self._admit(await self._seat.read(self._runner.appetite(), wait))
             if self._runner.busy:

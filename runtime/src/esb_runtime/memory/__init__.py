@@ -1,8 +1,8 @@
 """The in-memory adapter: behaves like Redis behind the same ports, needs no server."""
 
+from .._ports import BuriedEvent
 from ._channel import MemoryChannel
 from ._server import MemoryServer
-from ._state import BuriedEvent
 from ._store import MemoryStore
 
 __all__ = ["BuriedEvent", "MemoryChannel", "MemoryServer", "MemoryStore"]

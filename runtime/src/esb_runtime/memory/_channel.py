@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import timedelta
+from itertools import islice
 
 import msgspec
 
 from .._envelope import Record, Stored
 from .._errors import UsageError
 from .._identifiers import entry_order
-from .._ports import Appended, Channel, Confirmation, PayloadStore, Placement, Seat, SeatOptions
+from .._ports import Appended, Channel, Confirmation, DeadLetters, PayloadStore, Placement, Seat, SeatOptions
 from .._settings import Durability
+from ._dead_letters import MemoryDeadLetters
 from ._log import as_text
 from ._seat import MemorySeat
 from ._server import ENDPOINT, MemoryServer
@@ -103,7 +105,8 @@ class MemoryChannel(Channel):
             if log is None:
                 return []
             ids = log.between(first, last, reverse=reverse)
-            entries = [log.entries[id_] for id_, _ in zip(ids, range(count), strict=False)]
+            everybodys = (log.entries[id_] for id_ in ids if not log.entries[id_].only_for)
+            entries = list(islice(everybodys, count))
             if not payload:
                 return [msgspec.structs.replace(entry, arguments=None) for entry in entries]
             return [state.complete(stream, entry) for entry in entries]
@@ -117,7 +120,10 @@ class MemoryChannel(Channel):
 
         def newer(state: State) -> bool:
             logs = [(state.log(stream), mark) for stream, mark in marks.items()]
-            return any(log is not None and log.after(mark, 1) for log, mark in logs)
+            return any(
+                log is not None and any(not log.entries[id_].only_for for id_ in log.after(mark, len(log.ids)))
+                for log, mark in logs
+            )
 
         return await self.server.until(newer, timeout, *after)
 
@@ -137,6 +143,10 @@ class MemoryChannel(Channel):
     def seat(self, options: SeatOptions) -> Seat:
         """A place in a group; see `Channel.seat`."""
         return MemorySeat(options, server=self.server, stores=self._stores)
+
+    def dead_letters(self, stream: str, group: str) -> DeadLetters:
+        """The dead letters of a group; see `Channel.dead_letters`."""
+        return MemoryDeadLetters(stream, group, server=self.server, stores=self._stores)
 
     async def names(self, pattern: str = "*") -> AsyncIterator[str]:
         """Keys of the streams that match a glob pattern; see `Channel.names`."""

@@ -27,6 +27,11 @@ def below(id_: Id) -> Id:
     return (id_[0], id_[1] - 1) if id_[1] else (id_[0] - 1, HIGHEST)
 
 
+def next_id(last: Id, milliseconds: int) -> Id:
+    """The id that an entry written now gets, also when the clock went backwards."""
+    return (milliseconds, 0) if milliseconds > last[0] else (last[0], last[1] + 1)
+
+
 @dataclass(slots=True)
 class Pending:
     """An event that was delivered and not settled: who holds it, and its delivery counter."""
@@ -49,6 +54,11 @@ class Group:
         """Whether anything is pending under this name."""
         return any(each.holder == consumer for each in self.pending.values())
 
+    def give_back(self, id_: Id, pending: Pending) -> None:
+        """Make an event pending again, in its place."""
+        self.pending[id_] = pending
+        self.pending = dict(sorted(self.pending.items()))
+
     @property
     def floor(self) -> Id:
         """Where the group would have to begin again: everything up to here is settled."""
@@ -64,10 +74,6 @@ class Log:
     ids: list[Id] = field(default_factory=list[Id])
     entries: dict[Id, Stored] = field(default_factory=dict[Id, Stored])
     groups: dict[str, Group] = field(default_factory=dict[str, Group])
-
-    def next_id(self, milliseconds: int) -> Id:
-        """The id that an entry written now gets, also when the clock went backwards."""
-        return (milliseconds, 0) if milliseconds > self.last[0] else (self.last[0], self.last[1] + 1)
 
     def add(self, id_: Id, entry: Stored) -> None:
         """Append an entry under the id that `next_id` gave."""

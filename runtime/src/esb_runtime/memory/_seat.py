@@ -9,11 +9,11 @@ from itertools import islice
 from .._envelope import Stored
 from .._errors import GroupLost, OwnershipLost
 from .._identifiers import entry_order
-from .._ports import DeadLetter, Seat, SeatOptions, Settlements, Taken
+from .._ports import BuriedEvent, DeadLetter, Seat, SeatOptions, Settlements, Taken
 from .._settings import Start
-from ._log import ZERO, Group, Id, Log, Pending, as_text
+from ._log import ZERO, Group, Id, Log, Pending, as_text, next_id
 from ._server import SETTLED, MemoryServer
-from ._state import BuriedEvent, GroupRecords, State, alive
+from ._state import GroupRecords, State, alive
 from ._stores import Stores
 
 RELEASED = "~released"
@@ -140,14 +140,29 @@ class MemorySeat(Seat):
             group.consumers.add(self._options.consumer)
             log = state.made(self._options.stream)
             ids = log.after(group.delivered, count)
-            for id_ in ids:
-                group.pending[id_] = Pending(self._options.consumer, 1)
-                group.delivered = id_
+            group.delivered = ids[-1] if ids else group.delivered
+            ids = [id_ for id_ in ids if log.entries[id_].only_for in ("", self._options.group)]
+            group.pending |= {id_: Pending(self._options.consumer, 1) for id_ in ids}
             found = self._found(state, group, ids)
             return [(id_, stored, 0, failures, done) for id_, stored, _, failures, done in found]
 
         page = await self._server.until(delivered, wait, self._options.stream)
         return (await self._taken(page, None))[0]
+
+    async def returned(self) -> list[Taken]:
+        """What was given back to the group that this process owns."""
+        if not self._options.owned:
+            return []
+
+        def back(state: State) -> Page:
+            group = self._group(state)
+            ids = [id_ for id_, each in group.pending.items() if each.holder == RELEASED]
+            found = self._found(state, group, ids)
+            for id_ in ids:
+                group.pending[id_].holder, group.pending[id_].starts = self._options.consumer, 1
+            return found
+
+        return (await self._taken(await self._server.call(back), None))[0]
 
     async def mine(self, after: str, count: int) -> tuple[list[Taken], str | None]:
         """What the group counts as this process's own."""
@@ -210,6 +225,8 @@ class MemorySeat(Seat):
 
     async def settle(self, settlements: Settlements) -> None:
         """Write outcomes, all in one step."""
+        # a dead letter owns its payload: what lies in an external store is fetched before
+        whole = {event.key.id: event for event in await self.load([letter.id for letter in settlements.dead])}
 
         def settled(state: State) -> None:
             group, records, now = self._group(state), self._records(state), state.clock.monotonic()
@@ -222,17 +239,20 @@ class MemorySeat(Seat):
                 if failed in group.pending:
                     records.failures[failed] = records.failures.get(failed, 0) + 1
             for letter in settlements.dead:
-                self._bury(state, group, records, letter)
+                self._bury(group, records, letter, whole[letter.id])
             state.announce(SETTLED)
 
         await self._server.call(settled)
 
-    def _bury(self, state: State, group: Group, records: GroupRecords, letter: DeadLetter) -> None:
+    def _bury(self, group: Group, records: GroupRecords, letter: DeadLetter, stored: Stored) -> None:
         id_ = entry_order(letter.id)
         if group.pending.pop(id_, None) is None:
             return
-        stored = state.event(self._options.stream, id_)
-        records.dead.append(BuriedEvent(letter=letter, stored=stored, consumer=self._options.consumer))
+        records.last_letter = next_id(records.last_letter, self._server.clock.now() // 1000)
+        buried = BuriedEvent(
+            id=as_text(records.last_letter), letter=letter, stored=stored, consumer=self._options.consumer
+        )
+        records.dead.append(buried)
         records.failures.pop(id_, None)
 
     async def leave(self) -> None:

@@ -12,8 +12,9 @@ from .._clock import Clock, SystemClock
 from .._envelope import Stored
 from .._errors import ChannelUnavailable
 from .._identifiers import EventKey, entry_order
+from .._ports import BuriedEvent
 from ._changes import Changes
-from ._state import BuriedEvent, GroupRecords, State
+from ._state import GroupRecords, State
 
 T = TypeVar("T")
 

@@ -12,8 +12,8 @@ from .._clock import Clock
 from .._envelope import Record, Stored
 from .._errors import EsbError, WrongKeyType
 from .._identifiers import EventKey
-from .._ports import Appended, DeadLetter
-from ._log import Group, Id, Log, Payload, as_text
+from .._ports import Appended, BuriedEvent
+from ._log import ZERO, Group, Id, Log, Payload, as_text, next_id
 
 K = TypeVar("K")
 
@@ -22,14 +22,6 @@ INLINE = "inline"
 GONE = "the entry was removed from the stream before it was handled"
 NO_PAYLOAD = "the payload is gone without a trace of why"
 SPOILED = "the payload's key is not a hash"
-
-
-class BuriedEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """An event in a group's dead letters: why, and the event as it was (with a payload of its own)."""
-
-    letter: DeadLetter
-    stored: Stored
-    consumer: str
 
 
 @dataclass(slots=True)
@@ -44,6 +36,7 @@ class GroupRecords:
     failures: dict[Id, int] = field(default_factory=dict[Id, int])
     done: dict[str, float] = field(default_factory=dict[str, float])
     dead: list[BuriedEvent] = field(default_factory=list[BuriedEvent])
+    last_letter: Id = ZERO
 
     def owner_at(self, now: float) -> str:
         """The mark of the owner whose lease still runs, or nothing."""
@@ -85,7 +78,7 @@ class State:
     def put(self, stream: str, entry: Stored) -> str:
         """Write an entry under the next id."""
         log = self.made(stream)
-        id_ = log.next_id(self.clock.now() // 1000)
+        id_ = next_id(log.last, self.clock.now() // 1000)
         log.add(id_, msgspec.structs.replace(entry, key=EventKey(stream=stream, id=as_text(id_))))
         self.announce(stream)
         return as_text(id_)

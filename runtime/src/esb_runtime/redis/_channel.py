@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -13,10 +14,11 @@ from .._envelope import Record, Stored
 from .._errors import UsageError
 from .._identifiers import EventKey
 from .._inspection import Inspection
-from .._ports import Appended, Channel, Confirmation, PayloadStore, Placement, Seat, SeatOptions
+from .._ports import Appended, Channel, Confirmation, DeadLetters, PayloadStore, Placement, Seat, SeatOptions
 from .._settings import Durability
 from . import _durability, _keys, _wire
 from ._connection import SOCKET_TIMEOUT, Connection, Word
+from ._dead_letters import RedisDeadLetters
 from ._inspect import RedisInspection
 from ._payloads import Payloads
 from ._refusals import refusal
@@ -25,6 +27,8 @@ from ._seat import RedisSeat
 MAX_WAIT = timedelta(seconds=5)
 """Longest single blocking read: a dead connection is noticed after this and the socket's timeout."""
 DEDUP = timedelta(hours=1)
+SKIPPED = 10
+"""Entries that one blocking read looks at, to find one that is for everybody."""
 
 
 class RedisChannel(Channel):
@@ -122,18 +126,33 @@ class RedisChannel(Channel):
         payload: bool = True,
     ) -> list[Stored]:
         """Events between two ids; see `Channel.scan`."""
-        command = ("XREVRANGE", stream, last, first) if reverse else ("XRANGE", stream, first, last)
-        entries: list[Any] = await self._commands.call(*command, "COUNT", count, stream=stream)
-        events = [_wire.stored_event(stream, id_.decode(), words) for id_, words in entries]
+        events: list[Stored] = []
+        while (wanted := count - len(events)) > 0:
+            command = ("XREVRANGE", stream, last, first) if reverse else ("XRANGE", stream, first, last)
+            entries: list[Any] = await self._commands.call(*command, "COUNT", wanted, stream=stream)
+            page = [_wire.stored_event(stream, id_.decode(), words) for id_, words in entries]
+            events += [event for event in page if not event.only_for]
+            if len(page) < wanted:
+                break
+            first, last = (first, f"({page[-1].key.id}") if reverse else (f"({page[-1].key.id}", last)
         if payload:
             return await self._payloads.complete(stream, events)
         return [structs.replace(event, arguments=None) if event.arguments is not None else event for event in events]
 
     async def wait(self, after: Mapping[str, str], timeout: timedelta) -> bool:
         """Block until one of the streams has a newer entry; see `Channel.wait`."""
-        block = max(int(min(timeout, MAX_WAIT).total_seconds() * 1000), 1)
-        words: list[Word] = ["XREAD", "COUNT", 1, "BLOCK", block, "STREAMS", *after, *after.values()]
-        return bool(await self._blocking.call(*words, stream=next(iter(after), "")))
+        ends = time.monotonic() + min(timeout, MAX_WAIT).total_seconds()
+        reached = dict(after)
+        while True:
+            block = max(int((ends - time.monotonic()) * 1000), 1)
+            words: list[Word] = ["XREAD", "COUNT", SKIPPED, "BLOCK", block, "STREAMS", *reached, *reached.values()]
+            reply: list[Any] = await self._blocking.call(*words, stream=next(iter(after), "")) or []
+            for key, entries in reply:
+                if any(not _wire.stored_event("", "", words).only_for for _, words in entries):
+                    return True
+                reached[key.decode()] = entries[-1][0].decode()  # copies for one group are nobody else's news
+            if time.monotonic() >= ends:
+                return False
 
     async def last_id(self, stream: str) -> str:
         """The newest id that the stream ever had; see `Channel.last_id`."""
@@ -159,6 +178,10 @@ class RedisChannel(Channel):
             blocking=self._blocking,
             payloads=self._payloads,
         )
+
+    def dead_letters(self, stream: str, group: str) -> DeadLetters:
+        """The dead letters of a group; see `Channel.dead_letters`."""
+        return RedisDeadLetters(stream, group, commands=self._commands, payloads=self._payloads)
 
     async def names(self, pattern: str = "*") -> AsyncIterator[str]:
         """Keys of the event streams that match a glob pattern; see `Channel.names`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -26,14 +26,37 @@ class Payloads:
     async def complete(self, stream: str, events: list[Stored]) -> list[Stored]:
         """The same events with their arguments, or with the problem that kept them away."""
         beside = [n for n, event in enumerate(events) if _open(event) and event.store == _wire.HASH]
-        for start in range(0, len(beside), SLICE):
-            part = beside[start : start + SLICE]
-            keys = [_keys.payload_key(stream, events[n].message_id) for n in part]
-            replies: list[Any] = await self._commands.run("payloads", keys, ())
-            for n, words in zip(part, replies, strict=True):
+        replies = await self._hashes([_keys.payload_key(stream, events[n].message_id) for n in beside])
+        for n, words in zip(beside, replies, strict=True):
+            events[n] = _wire.with_payload(events[n], words)
+        await self._external(stream, events)
+        return events
+
+    async def complete_from(self, stream: str, events: list[Stored], keys: Sequence[str]) -> list[Stored]:
+        """The same events, whose payloads lie in these hashes of their own, wherever their entries say."""
+        places = [n for n, event in enumerate(events) if _open(event)]
+        replies = await self._hashes([keys[n] for n in places])
+        for n, words in zip(places, replies, strict=True):
+            if words or events[n].store == _wire.HASH:
                 events[n] = _wire.with_payload(events[n], words)
         await self._external(stream, events)
         return events
+
+    async def elsewhere(self, stream: str, id_: str) -> Mapping[str, bytes]:
+        """The arguments of an event whose payload lies in an external store that is at hand; else none."""
+        if not self._stores:
+            return {}
+        entries: list[Any] = await self._commands.call("XRANGE", stream, id_, id_, stream=stream)
+        events = [_wire.stored_event(stream, id_, words) for _, words in entries]
+        outside = [event for event in events if _open(event) and event.store in self._stores]
+        found = await self.complete(stream, outside)
+        return (found[0].arguments if found else None) or {}
+
+    async def _hashes(self, keys: Sequence[str]) -> list[Any]:
+        replies: list[Any] = []
+        for start in range(0, len(keys), SLICE):
+            replies += await self._commands.run("payloads", keys[start : start + SLICE], ())
+        return replies
 
     async def _external(self, stream: str, events: list[Stored]) -> None:
         elsewhere: dict[str, list[int]] = {}

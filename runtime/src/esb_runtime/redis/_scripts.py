@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha1
 from importlib.resources import files
+
+_INCLUDE = re.compile(r"^-- include: (\w+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +22,10 @@ class Script:
 
 @cache
 def script(name: str) -> Script:
-    """The script of this name in the folder `lua`."""
-    source = files("esb_runtime.redis").joinpath("lua", f"{name}.lua").read_text("utf-8")
+    """The script of this name in the folder `lua`; a line `-- include: other` stands for that file."""
+    source = _INCLUDE.sub(lambda line: _source(line[1]), _source(name))
     return Script(name=name, source=source, digest=sha1(source.encode(), usedforsecurity=False).hexdigest())
+
+
+def _source(name: str) -> str:
+    return files("esb_runtime.redis").joinpath("lua", f"{name}.lua").read_text("utf-8")

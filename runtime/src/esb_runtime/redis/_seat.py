@@ -20,6 +20,8 @@ from ._payloads import Payloads
 from ._scripts import script
 
 ACKS_PER_CALL = 1000
+RETURNED_PER_CALL = 100
+_RELEASED = _keys.RELEASED.encode()
 
 
 class RedisSeat(Seat):
@@ -105,7 +107,7 @@ class RedisSeat(Seat):
                 await self._prune()
             return taken, further
         # what was handed back is looked for each time: the heartbeat's news may be a second old
-        for other in sorted({*self._others, _keys.RELEASED.encode()}):
+        for other in sorted({*self._others, _RELEASED}):
             taken = await self._inherit(other.decode(), after, count)
             if taken:
                 return taken, "0-0"
@@ -149,7 +151,8 @@ class RedisSeat(Seat):
         self._read_up_to = entries[-1][0].decode()
         stream = self._options.stream
         events = [_wire.stored_event(stream, id_.decode(), words) for id_, words in entries]
-        return await self._with_done([Taken(stored=e) for e in await self._payloads.complete(stream, events)])
+        own = await self._meant([Taken(stored=event) for event in await self._payloads.complete(stream, events)])
+        return await self._with_done(own)
 
     async def _read_shared(self, count: int, block: int) -> list[Any]:
         stream, group = self._options.stream, self._options.group
@@ -162,13 +165,22 @@ class RedisSeat(Seat):
     async def _read_owned(self, count: int, block: int) -> list[Any]:
         stream = self._options.stream
         words = (self._options.group, self._options.consumer, self._mark, count)
-        reply = await self._run("read", (stream, self._owner), words)
+        reply: list[Any] = await self._run("read", (stream, self._owner), words)
         if not reply and block:
-            await self._blocking.call(
+            came = await self._blocking.call(
                 "XREAD", "COUNT", 1, "BLOCK", block, "STREAMS", stream, self._read_up_to, stream=stream
             )
-            reply = await self._run("read", (stream, self._owner), words)
+            reply = await self._run("read", (stream, self._owner), words) if came else []
         return reply[0][1] if reply else []
+
+    async def returned(self) -> list[Taken]:
+        """What was given back to the group that this process owns, when the heartbeat saw some."""
+        if not self._options.owned or _RELEASED not in self._others:
+            return []
+        taken = await self._inherit(_keys.RELEASED, "0-0", RETURNED_PER_CALL)
+        if len(taken) < RETURNED_PER_CALL:
+            self._others = [other for other in self._others if other != _RELEASED]
+        return taken
 
     async def mine(self, after: str, count: int) -> tuple[list[Taken], str | None]:
         """What the group counts as this process's own."""
@@ -185,7 +197,16 @@ class RedisSeat(Seat):
             Taken(stored=event, starts=int(starts), failures=int(failures))
             for event, (starts, failures) in zip(events, counts, strict=True)
         ]
-        return await self._with_done(taken), further
+        return await self._with_done(await self._meant(taken)), further
+
+    async def _meant(self, taken: list[Taken]) -> list[Taken]:
+        """Without what is for another group alone: to this one it is as good as handled."""
+        strange = [each for each in taken if each.stored.only_for not in ("", self._options.group)]
+        if not strange:
+            return taken
+        ids = [(each.stored.key.id, "") for each in strange]
+        await self.settle(Settlements(handled=ids, failed=[], dead=[]))
+        return [each for each in taken if each not in strange]
 
     async def load(self, ids: Sequence[str]) -> list[Stored]:
         """Events by id; a missing one comes back with its problem."""
@@ -244,12 +265,9 @@ class RedisSeat(Seat):
             stream, self._owner, self._failures, _keys.payload_key(stream, letter.message_id),
             _keys.dead_letter_stream(stream, group), _keys.dead_letter_payload_key(stream, group, letter.id),
         )  # fmt: skip
-        words = (
-            group, self._mark, letter.id,
-            "reason", letter.reason, "attempts", letter.attempts, "traceback", letter.traceback,
-            "consumer", self._options.consumer, "message", letter.message_id,
-        )  # fmt: skip
-        await self._run("dead", keys, words)
+        outside = [word for pair in (await self._payloads.elsewhere(stream, letter.id)).items() for word in pair]
+        own = _wire.letter_words(letter, self._options.consumer)
+        await self._run("dead", keys, (group, self._mark, letter.id, len(outside), *outside, *own))
 
     async def hand_back(self, entries: Mapping[str, int], *, to: str = "") -> None:
         """Give entries back, with the starts they really had."""

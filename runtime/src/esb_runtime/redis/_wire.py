@@ -11,6 +11,7 @@ import msgspec
 
 from .._envelope import NO_DETAILS, Details, Record, Stored
 from .._identifiers import EventKey
+from .._ports import BuriedEvent, DeadLetter
 
 FORMAT = b"f"
 EVENT = b"e"
@@ -21,6 +22,8 @@ ORDERING_KEY = b"k"
 DETAILS = b"d"
 STORE = b"s"
 PAYLOAD = b"p"
+ONLY_FOR = b"@for"
+"""Names the one group that an entry is for; long, because entries of other writers must not seem to have it."""
 
 CURRENT_FORMAT = b"1"
 STORED_AT = b"@"
@@ -34,6 +37,9 @@ _encode = msgspec.msgpack.encode
 _details = msgspec.msgpack.Decoder(Details)
 _inline = msgspec.msgpack.Decoder(dict[str, msgspec.Raw])
 _names = msgspec.msgpack.Decoder(list[str])
+_packed = msgspec.msgpack.Decoder(list[msgspec.Raw])
+_TEXT_HEADS = {0xD9: 2, 0xDA: 3, 0xDB: 5}
+"""Bytes before a msgpack text, by its first one; a short text has a single byte."""
 
 
 def entry_words(record: Record, store: str) -> list[bytes | str | int]:
@@ -63,8 +69,9 @@ def stored_event(stream: str, id_: str, words: Sequence[bytes]) -> Stored:
     key = EventKey(stream=stream, id=id_)
     fields = dict(zip(words[::2], words[1::2], strict=False))
     form = fields.get(FORMAT)
+    only_for = fields.get(ONLY_FOR, b"").decode("utf-8", "replace")
     if form != CURRENT_FORMAT:
-        return Stored(key=key, problem=_foreign(form), raw=fields)
+        return Stored(key=key, problem=_foreign(form), raw=fields, only_for=only_for)
     try:
         details = fields.get(DETAILS)
         ordering_key = fields.get(ORDERING_KEY)
@@ -80,11 +87,13 @@ def stored_event(stream: str, id_: str, words: Sequence[bytes]) -> Stored:
             details=NO_DETAILS if details is None else _details.decode(details),
             store=HASH if store is None else store.decode(),
             arguments=None if payload is None else {k: bytes(v) for k, v in _inline.decode(payload).items()},
+            only_for=only_for,
         )
     except KeyError as missing:
-        return Stored(key=key, problem=f"the entry lacks its field {missing.args[0].decode()!r}", raw=fields)
+        problem = f"the entry lacks its field {missing.args[0].decode()!r}"
     except (ValueError, msgspec.MsgspecError):
-        return Stored(key=key, problem="the entry's fields cannot be read", raw=fields)
+        problem = "the entry's fields cannot be read"
+    return Stored(key=key, problem=problem, raw=fields, only_for=only_for)
 
 
 def with_payload(stored: Stored, words: Sequence[bytes] | bytes) -> Stored:
@@ -117,3 +126,60 @@ def gone_event(stream: str, id_: str) -> Stored:
         key=EventKey(stream=stream, id=id_),
         problem="the entry was removed from the stream before it was handled",
     )
+
+
+def letter_words(letter: DeadLetter, consumer: str) -> list[str | int]:
+    """The names and values of a dead letter; the script that writes it puts `id` and `raw` before them."""
+    words: list[str | int] = [
+        "reason", letter.reason, "attempts", letter.attempts, "traceback", letter.traceback,
+        "consumer", consumer, "message", letter.message_id,
+    ]  # fmt: skip
+    return [*words, "passed", 1] if letter.passed else words
+
+
+def buried_event(stream: str, id_: str, words: Sequence[bytes]) -> tuple[BuriedEvent, list[bytes]]:
+    """Read a dead letter, without its payload, and the names and values of its entry. Never raises."""
+    fields = dict(zip(words[::2], words[1::2], strict=False))
+    entry = _unpacked(fields.get(b"raw", b""))
+    source = _text(fields, b"id")
+    letter = DeadLetter(
+        id=source,
+        message_id=_text(fields, b"message"),
+        reason=_text(fields, b"reason"),
+        attempts=int(_text(fields, b"attempts") or 0) if _text(fields, b"attempts").isdecimal() else 0,
+        traceback=_text(fields, b"traceback"),
+        passed=b"passed" in fields,
+    )
+    if entry:
+        stored = stored_event(stream, source, entry)
+    elif source:
+        stored = gone_event(stream, source)
+    else:
+        stored = Stored(
+            key=EventKey(stream=stream, id=id_), problem="the dead letter was not written by esb", raw=fields
+        )
+    return BuriedEvent(id=id_, letter=letter, stored=stored, consumer=_text(fields, b"consumer")), entry
+
+
+def entry_for(group: str, entry: Sequence[bytes], stored: Stored) -> list[bytes | str]:
+    """A dead letter's entry as one that its group alone gets, with the payload inside where it can be read."""
+    own = {ONLY_FOR} if stored.arguments is None else {ONLY_FOR, STORE, PAYLOAD}
+    words: list[bytes | str] = []
+    for name, value in zip(entry[::2], entry[1::2], strict=False):
+        if name not in own:
+            words += (name, value)
+    if stored.arguments is not None:
+        words += (STORE, INLINE, PAYLOAD, inline_payload(stored.arguments))
+    return [*words, ONLY_FOR, group]
+
+
+def _unpacked(raw: bytes) -> list[bytes]:
+    """The words that a script packed, whatever bytes they hold."""
+    try:
+        return [bytes(word)[_TEXT_HEADS.get(bytes(word)[0], 1) :] for word in _packed.decode(raw)]
+    except msgspec.MsgspecError:
+        return []
+
+
+def _text(fields: Mapping[bytes, bytes], name: bytes) -> str:
+    return fields.get(name, b"").decode("utf-8", "backslashreplace")

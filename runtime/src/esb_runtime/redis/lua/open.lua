@@ -1,22 +1,10 @@
 -- Makes a group exist: at its floor when it was lost, else where a new group starts.
 -- KEYS: stream, floor  ARGV: group, start ('0' or '$')
 -- returns the id that the group has delivered so far
-local function below(a, b)
-  local am, as = a:match('^(%d+)-(%d+)$')
-  local bm, bs = b:match('^(%d+)-(%d+)$')
-  if am ~= bm then return #am < #bm or (#am == #bm and am < bm) end
-  return #as < #bs or (#as == #bs and as < bs)
-end
-
+-- include: _ids
 local function delivered()
-  for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
-    local name, id
-    for n = 1, #group, 2 do
-      if group[n] == 'name' then name = group[n + 1] end
-      if group[n] == 'last-delivered-id' then id = group[n + 1] end
-    end
-    if name == ARGV[1] then return id end
-  end
+  local group = groups(KEYS[1])[ARGV[1]]
+  return group and group['last-delivered-id']
 end
 
 if redis.call('EXISTS', KEYS[1]) == 0 then

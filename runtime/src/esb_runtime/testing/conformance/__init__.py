@@ -13,7 +13,7 @@ stream each, so all may share one server. Needs pytest and pytest-asyncio (any m
 """
 
 from ._appending import Appending
-from ._dead_letters import DeadLetters
+from ._dead_letters import DeadLetters, Replaying
 from ._groups import Groups
 from ._ownership import Ownership
 from ._reading import Reading
@@ -22,7 +22,7 @@ from ._stores import StoreConformance
 from ._subject import ChannelSubject
 
 
-class ChannelConformance(Appending, Reading, Groups, Recovery, Ownership, DeadLetters):
+class ChannelConformance(Appending, Reading, Groups, Recovery, Ownership, DeadLetters, Replaying):
     """Every promise of the `Channel` and `Seat` ports. See the module's docstring for how to use it."""
 
 

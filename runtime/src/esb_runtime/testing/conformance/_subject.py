@@ -61,6 +61,10 @@ class ChannelSubject:
         """Lose a group behind everybody's back."""
         _not_here("losing a group")
 
+    async def lose_records(self, channel: Channel, stream: str, group: str) -> None:
+        """Forget where a lost group had come to, so that it begins with the first event again."""
+        _not_here("forgetting where a group had come to")
+
     async def delete_stream(self, channel: Channel, stream: str) -> None:
         """Lose a stream and its groups behind everybody's back."""
         _not_here("losing a stream")
