@@ -13,16 +13,21 @@ from .workspace import Workspace
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """A program: `target` is `MODULE:FUNCTION`, or `MODULE:CONSUMER` together with a `group`."""
+    """A program: `target` is `MODULE:FUNCTION`, or `MODULE:CONSUMER` together with a `group`.
+
+    `connect` names the function that makes its backbone; without one it is `Backbone.connect`.
+    """
 
     name: str
     target: str
     group: str | None = None
+    connect: str | None = None
 
     def command(self, interpreter: Path) -> list[str]:
         """The command line that runs it."""
         group = ["--group", self.group] if self.group is not None else []
-        return [str(interpreter), "-m", "esb_runtime.run", self.target, *group]
+        connect = ["--connect", self.connect] if self.connect is not None else []
+        return [str(interpreter), "-m", "esb_runtime.run", self.target, *group, *connect]
 
     def owns(self, file: Path) -> bool:
         """Whether a source file belongs to the program: it is its module or lies beside it in its package."""
@@ -87,4 +92,4 @@ def programs(workspace: Workspace) -> list[Program]:
             'as in reporter = "shop.consumer.reporter:wire"',
             Exit.USAGE,
         )
-    return [Program(name=name, target=target) for name, target in table.items()]
+    return [Program(name=name, target=target, connect=workspace.connect) for name, target in table.items()]

@@ -26,6 +26,13 @@ OPTIONS = {
     "consumer_group": "--consumer-group",
     "namespace": "--namespace",
     "events": "--event",
+    "producer": "--no-producer",
+    "consumer": "--no-consumer",
+    "store": "--store",
+    "ci": "--ci",
+    "python": "--python",
+    "license": "--license",
+    "author": "--author",
     "runtime_requirement": "--runtime-requirement",
 }
 """The questions of `copier.yml` and the options of `esb new` that answer them."""
@@ -104,7 +111,7 @@ def copier_errors() -> Generator[None]:
         raise KeyboardInterrupt from interrupt
     except (CopierError, ValueError) as error:  # ValueError: a validator said no
         text = " ".join(str(error).split())
-        refused = re.match(r"Validation error for question '(\w+)': (.*)", text)
+        refused = re.match(r"(?:Validation error for question|Invalid choice for) '(\w+)': (.*)", text)
         message = f"{OPTIONS.get(refused[1], refused[1])}: {refused[2]}" if refused else text
         raise Failure(message, Exit.USAGE) from error
     except ProcessExecutionError as error:

@@ -6,6 +6,7 @@
 | `python` | the interpreter that its programs run in (default: `.venv`, else the one that runs `esb`) |
 | `contracts` | the modules that declare its events |
 | `programs` | what `esb dev` runs: `name = "module:function"` |
+| `connect` | how its programs get their backbone: `module:function` (default: `Backbone.connect`) |
 | `sources` | folders that its programs import from, beside what is installed |
 """
 
@@ -65,6 +66,12 @@ class Workspace:
     def endpoint(self) -> str | None:
         """The Redis that the workspace names for itself."""
         value = self.settings.get("endpoint")
+        return value if isinstance(value, str) and value else None
+
+    @property
+    def connect(self) -> str | None:
+        """The function that makes the backbone of its programs, as `module:function`."""
+        value = self.settings.get("connect")
         return value if isinstance(value, str) and value else None
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -35,6 +35,29 @@ def command(
             "--event", "-e", help="Event contract, in PascalCase; several with several -e.", show_default=False
         ),
     ] = None,
+    no_producer: Annotated[bool, typer.Option("--no-producer", help="No producer package.")] = False,
+    no_consumer: Annotated[bool, typer.Option("--no-consumer", help="No consumer package.")] = False,
+    store: Annotated[
+        Literal["redis", "inline"] | None,
+        typer.Option(
+            "--store", help="Where arguments are kept: in a hash beside the entry, or inside it.", show_default="redis"
+        ),
+    ] = None,
+    ci: Annotated[
+        Literal["github", "gitlab", "none"] | None,
+        typer.Option("--ci", help="Continuous integration.", show_default="github"),
+    ] = None,
+    python: Annotated[
+        Literal["3.11", "3.12", "3.13", "3.14"] | None,
+        typer.Option("--python", help="Oldest Python to support.", show_default="3.11"),
+    ] = None,
+    license_: Annotated[
+        Literal["none", "Apache-2.0", "BSD-3-Clause", "MIT"] | None,
+        typer.Option("--license", help="Licence of the code.", show_default="none"),
+    ] = None,
+    author: Annotated[
+        str | None, typer.Option("--author", help="Who holds the copyright, for the licence.", show_default=False)
+    ] = None,
     defaults: Annotated[
         bool, typer.Option("--defaults", help="Never ask: take the default of what is missing.")
     ] = False,
@@ -63,6 +86,7 @@ def command(
       esb new --uri event-demo --consumer-group main-consumer -n mycompany.events -e MyEvent
       esb new --data-file answers.toml --dry-run
       esb new shop -n mycompany.shop -e Order -e Refund --defaults
+      esb new --no-producer --store inline --ci gitlab --python 3.13 --license MIT
     """
     from esb_cli import scaffold, template_history
     from esb_cli.answers import from_file, key_of, remembered
@@ -73,6 +97,13 @@ def command(
         "consumer_group": consumer_group,
         "namespace": namespace,
         "events": ", ".join(event) if event else None,
+        "producer": False if no_producer else None,
+        "consumer": False if no_consumer else None,
+        "store": store,
+        "ci": ci,
+        "python": python,
+        "license": license_,
+        "author": author,
         "runtime_requirement": runtime_requirement,
     }
     typed = {name: value for name, value in given.items() if value is not None}

@@ -56,7 +56,8 @@ def command(
     surroundings = Surroundings.of(workspace, choose(endpoint, pass_file).environment())
     name = target.rpartition(".")[2].partition(":")[0]
     names = [name] if workers == 1 else [f"{name}-{number}" for number in range(1, workers + 1)]
-    programs = [Program(name=each, target=target, group=group) for each in names]
+    connect = workspace.connect if workspace else None
+    programs = [Program(name=each, target=target, group=group, connect=connect) for each in names]
 
     async def supervise() -> tuple[bool, bool]:
         sources = Sources(workspace.watched if workspace else [Path.cwd()]) if reload else None

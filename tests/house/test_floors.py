@@ -24,7 +24,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "_projection", "_fold", "_follow", "_membership", "_confirmations",
     ),
     ("_backbone", "_sync", "_slices", "operations", "lock"),
-    ("testing", "run", "replay", "__init__"),
+    ("testing", "run", "replay", "health", "__init__"),
 )  # fmt: skip
 """Rooms by floor: modules and packages of `esb_runtime`."""
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from template_kit import ARTICLE, OnTerminal, Run, Terminal
+from template_kit import ARTICLE, OnTerminal, Run, Scaffold, Terminal, scaffolded_at
 
 from esb_runtime.testing import RedisServer
 
@@ -75,6 +75,21 @@ def workspace(esb: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("workspace")
     esb("new", *ARTICLE, cwd=folder)
     return folder / "mycompany.events"
+
+
+@pytest.fixture(scope="session")
+def scaffolded(tmp_path_factory: pytest.TempPathFactory) -> Scaffold:
+    """Workspaces by their answers, the defaults for the others; equal answers share one, so nobody changes it."""
+    made: dict[tuple[tuple[str, str | bool], ...], Path] = {}
+
+    def workspace(**answers: str | bool) -> Path:
+        key = tuple(sorted(answers.items()))
+        if key not in made:
+            folder = tmp_path_factory.mktemp("scaffolded") / "workspace"
+            made[key] = scaffolded_at(folder, answers)
+        return made[key]
+
+    return workspace
 
 
 @pytest.fixture

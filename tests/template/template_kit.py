@@ -14,11 +14,22 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from zipfile import ZipFile
 
+from esb_cli import scaffold, template_history
+from esb_cli.questions import Answer
+
 REPOSITORY = Path(__file__).parents[2]
 ARTICLE = ("--uri", "event-demo", "--consumer-group", "main-consumer", "-n", "mycompany.events", "-e", "MyEvent")
 """The article's command line."""
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
+Scaffold = Callable[..., Path]
+"""Makes a workspace from answers, or finds the one that it made from them."""
+
+
+def scaffolded_at(folder: Path, answers: Mapping[str, Answer]) -> Path:
+    """A workspace from these answers and the defaults for the others; made in this process, without git."""
+    with template_history.tree() as tree:
+        return scaffold.create(tree, folder, answers, git=False).folder
 
 
 class Release:

@@ -1,4 +1,4 @@
-"""What the template renders, for every kind of name."""
+"""What the template renders, for every kind of answer."""
 
 from __future__ import annotations
 
@@ -11,17 +11,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
+
+from template_kit import scaffolded_at
 
 from esb_cli import scaffold
 from esb_cli.failures import Exit, Failure
 
-LONG = {
+LONG: dict[str, str | bool] = {
     "uri": "a" * 60,
     "consumer_group": "g" * 60,
     "namespace": ".".join(["company0"] * 6) + ".e" * 3,
     "events": "A" + "b" * 39 + ", C" + "d" * 39,
 }
-NAMES = {
+ANSWERS: dict[str, dict[str, str | bool]] = {
     "the article": {},
     "several contracts": {"events": "Order, Refund, InvoiceSent"},
     "one level": {"namespace": "shop"},
@@ -34,6 +37,12 @@ NAMES = {
     "a uri with every sign": {"uri": "Hello.event-sourcing_1/x"},
     "as long as can be": LONG,
     "long, with short names": {**LONG, "events": "A, B"},
+    "no producer": {"producer": False},
+    "no consumer": {"consumer": False, "events": "Order, Refund"},
+    "contracts alone": {"producer": False, "consumer": False, "ci": "none"},
+    "payloads inside": {"store": "inline", "python": "3.13"},
+    "long, payloads inside": {**LONG, "store": "inline"},
+    "gitlab, licensed": {"ci": "gitlab", "license": "MIT", "author": "Ada O'Hara & \"sons\""},
     "a runtime from elsewhere": {
         "runtime_requirement": "esb-runtime @ git+ssh://git@example.org/esb.git#subdirectory=runtime"
     },
@@ -71,6 +80,11 @@ REFUSED = [
     ("consumer_group", "", "no group name"),
     ("consumer_group", "a:b", "no group name"),
     ("consumer_group", "transit", "second consumer"),
+    ("store", "s3", "is not in"),
+    ("ci", "jenkins", "is not in"),
+    ("python", "3.10", "is not in"),
+    ("license", "mine", "is not in"),
+    ("author", "two\nlines", "one line"),
     ("runtime_requirement", "requests", "no requirement"),
     ("runtime_requirement", 'esb-runtime"', "no requirement"),
 ]
@@ -82,8 +96,8 @@ Render = Callable[..., Path]
 def render(tmp_path: Path) -> Render:
     """Render the template with these answers, the defaults for the others."""
 
-    def rendered(**answers: str) -> Path:
-        return scaffold.create(tmp_path / "ws", answers, ask=False, git=False).folder
+    def rendered(**answers: str | bool) -> Path:
+        return scaffolded_at(tmp_path / "ws", answers)
 
     return rendered
 
@@ -97,23 +111,25 @@ def files(folder: Path) -> dict[str, bytes]:
     }
 
 
-@pytest.mark.parametrize("answers", NAMES.values(), ids=NAMES.keys())
-def test_every_kind_of_name_gives_clean_files(
-    render: Render, run: Callable[..., object], answers: dict[str, str]
+@pytest.mark.parametrize("answers", ANSWERS.values(), ids=ANSWERS.keys())
+def test_every_kind_of_answer_gives_clean_files(
+    render: Render, run: Callable[..., object], answers: dict[str, str | bool]
 ) -> None:
-    """Whatever the names: the files parse, pass ruff's rules and format, and hold no leftovers of the template."""
+    """Whatever the answers: the files parse, pass ruff's rules and format, and hold no leftovers of the template."""
     folder = render(**answers)
     for path, content in files(folder).items():
         text = content.decode()
         assert text.strip(), f"{path} is empty"
         assert text.endswith("\n"), f"{path} does not end with a line"
         assert not text.endswith("\n\n"), f"{path} ends with empty lines"
-        leftovers = re.findall(r"[ \t]$|\{\{|\}\}|\{%|%\}|\{#", text, re.MULTILINE)
+        leftovers = re.findall(r"[ \t]$|(?<!\$)\{\{|\{%|%\}|\{#", text, re.MULTILINE)
         assert not leftovers, f"{path} holds trailing blanks or Jinja"
         if path.endswith(".py"):
             ast.parse(text)
         elif path.endswith(".toml"):
             tomllib.loads(text)
+        elif path.endswith((".yaml", ".yml")):
+            yaml.safe_load(text)
         elif path.endswith(".json") or path == "contract.lock":
             json.loads(text)
     run(sys.executable, "-m", "ruff", "check", "--no-cache", ".", cwd=folder)
@@ -134,7 +150,7 @@ def test_a_bad_answer_is_refused_by_its_option(
 def test_equal_answers_give_equal_bytes(tmp_path: Path) -> None:
     """A workspace is a function of its answers: not of the time, the machine or the folder."""
     first, second = (
-        scaffold.create(tmp_path / name, {"events": "Order, Refund"}, ask=False, git=False).folder for name in "ab"
+        scaffolded_at(tmp_path / name, {"events": "Order, Refund"}) for name in "ab"
     )
     assert files(first) == files(second)
 
@@ -176,6 +192,40 @@ def test_every_contract_has_its_own_stream_and_program(render: Render) -> None:
     }
 
 
+def test_what_was_not_asked_for_is_nowhere(render: Render) -> None:
+    """Without a producer nothing names one: no folder, no program, no image, no launch configuration."""
+    folder = render(producer=False)
+    for path, content in files(folder).items():
+        assert not path.startswith("producer/")
+        assert b"events.producer" not in content, path
+        assert b"target: producer" not in content, path
+    assert tomllib.loads((folder / "pyproject.toml").read_text())["tool"]["uv"]["workspace"]["members"] == [
+        "contracts",
+        "consumer",
+    ]
+
+
+def test_the_oldest_python_is_said_everywhere(render: Render) -> None:
+    """`--python 3.12`: packages require it, both checkers and ruff aim at it, CI starts with it, images have it or newer."""
+    folder = render(python="3.12")
+    for project in ("pyproject.toml", "contracts/pyproject.toml", "producer/pyproject.toml", "consumer/pyproject.toml"):
+        assert tomllib.loads((folder / project).read_text())["project"]["requires-python"] == ">=3.12"
+    tools = tomllib.loads((folder / "pyproject.toml").read_text())["tool"]
+    assert tools["ruff"]["target-version"] == "py312"
+    assert tools["mypy"]["python_version"] == tools["pyright"]["pythonVersion"] == "3.12"
+    ci = yaml.safe_load((folder / ".github/workflows/ci.yaml").read_text())
+    assert ci["jobs"]["test"]["strategy"]["matrix"]["python"] == ["3.12", "3.13", "3.14"]
+    assert (folder / "Dockerfile").read_text().count("FROM python:3.13-slim") == 1
+
+
+def test_a_licence_is_written_out_and_declared(render: Render) -> None:
+    """`--license MIT --author Ada`: the text names her, every package declares it."""
+    folder = render(license="MIT", author="Ada")
+    assert "Copyright (c) Ada\n" in (folder / "LICENSE").read_text()
+    for project in ("pyproject.toml", "contracts/pyproject.toml", "producer/pyproject.toml", "consumer/pyproject.toml"):
+        assert tomllib.loads((folder / project).read_text())["project"]["license"] == "MIT"
+
+
 def test_where_the_runtime_comes_from_is_recorded_only_when_given(render: Render) -> None:
     """The default follows the template from version to version; a requirement that was given stays."""
     assert "runtime_requirement" not in (render() / ".copier-answers.yml").read_text()
@@ -213,6 +263,9 @@ LAYOUT = {
     ".editorconfig",
     ".env.example",
     ".esb/wheels/.gitignore",
+    ".github/dependabot.yaml",
+    ".github/workflows/ci.yaml",
+    ".github/workflows/template.yaml",
     ".gitattributes",
     ".gitignore",
     ".pre-commit-config.yaml",

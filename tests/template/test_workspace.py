@@ -99,6 +99,7 @@ def test_editors_and_containers_name_what_exists(workspace: Path) -> None:
     assert {configuration["preLaunchTask"] for configuration in launch["configurations"][:2]} <= {
         task["label"] for task in tasks
     }
+    assert {"dev", "test", "tail"} <= {task["label"] for task in tasks}
     stages = set(re.findall(r"^FROM \S+ AS (\S+)$", (workspace / "Dockerfile").read_text(), re.MULTILINE))
     assert set(re.findall(r"target: (\S+)", (workspace / "compose.yaml").read_text())) <= stages
 

@@ -6,7 +6,8 @@
 | a coroutine function | it is awaited with a connected `Backbone`; the program ends with it |
 | a consumer class | `--group GROUP` subscribes an instance made without arguments; then as above |
 
-Redis and its password come from `REDIS_EVENT_SOURCE_ENDPOINT` and `REDIS_EVENT_SOURCE_PASS`. SIGTERM and SIGINT end it
+The backbone is `Backbone.connect()`, or what the function that `--connect MODULE:FUNCTION` names returns. Redis and its
+password come from `REDIS_EVENT_SOURCE_ENDPOINT` and `REDIS_EVENT_SOURCE_PASS`. SIGTERM and SIGINT end it
 in order. How it ended is its exit code (`Ended`).
 """
 
@@ -56,6 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
     hold_lifeline()
     try:
         target = load(options.target, group=options.group)
+        connect = load(options.connect, group=None) if options.connect else None
     except Unloadable as problem:
         _say(str(problem))
         return Ended.UNLOADABLE
@@ -64,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
         return Ended.UNLOADABLE
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:
-        return asyncio.run(_run(target, group=options.group))
+        return asyncio.run(_run(target, group=options.group, connect=connect))
     except (ChannelUnavailable, LoginRefused, EndpointError) as problem:
         _say(str(problem))
         return Ended.UNREACHABLE
@@ -96,11 +98,11 @@ def load(text: str, *, group: str | None) -> Callable[..., Any]:
     return cast("Callable[..., Any]", found)
 
 
-async def _run(target: Callable[..., Any], *, group: str | None) -> int:
+async def _run(target: Callable[..., Any], *, group: str | None, connect: Callable[..., Any] | None) -> int:
     """Connect, do what the target is for, and leave in order."""
     from ._backbone import Backbone
 
-    async with Backbone.connect() as backbone:
+    async with (connect or Backbone.connect)() as backbone:
         if inspect.iscoroutinefunction(target):
             return await _once(target(backbone))
         if group is not None:
@@ -150,6 +152,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m esb_runtime.run", description="Run one program of esb.")
     parser.add_argument("target", metavar="MODULE:NAME", help="a function, a coroutine function or a consumer class")
     parser.add_argument("--group", help="the consumer group of a consumer class")
+    parser.add_argument("--connect", metavar="MODULE:FUNCTION", help="a function that returns the backbone")
     return parser
 
 
