@@ -21,7 +21,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("delivery",),
     (
         "_context", "_delivery", "_batching", "_consumers", "_consumer", "_routes", "_producer", "_read", "_traces",
-        "_projection", "_fold", "_follow", "_membership", "_confirmations",
+        "_projection", "_fold", "_follow", "_membership", "_confirmations", "_running", "sqlalchemy",
     ),
     ("_backbone", "_sync", "_slices", "operations", "lock"),
     ("testing", "run", "replay", "health", "__init__"),

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from enum import Enum
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, overload
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, overload
 
 from typing_extensions import Unpack
 
@@ -18,7 +14,7 @@ from ._consumer import HandlerOptions, Middleware, Route, Subscription, Subscrip
 from ._context import ConsumerContext
 from ._contract import Consume, EventContract, Produce, Sends, stream_key, uri_within
 from ._delivery import Delivery
-from ._endpoint import PASSWORD_VARIABLE, Endpoint
+from ._endpoint import Endpoint
 from ._errors import UsageError
 from ._events import Emission, EventDefinition, EventToken, definition_of
 from ._fold import consumer_of, project
@@ -29,8 +25,15 @@ from ._producer import DEADLINE, Outbox, ProducerSender, Sending
 from ._projection import Position, Projection
 from ._read import Bound, deliveries, delivery_of, one
 from ._routes import function_route, routes_of
+from ._running import run_together, stop_all
 from ._settings import Acknowledge, Durability, Ordering, Retry, Start, Unhandled
 from .redis._channel import RedisChannel
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from .sqlalchemy import Outbox as DatabaseOutbox
+    from .sqlalchemy import Relay
 
 P = ParamSpec("P")
 
@@ -69,6 +72,7 @@ class Backbone(Sends[Produce]):
         self._outbox = Outbox(channel, deadline=deadline)
         self._durability = durability
         self._runnables: list[Subscription | Following] = []
+        self._relays: list[Relay] = []
         self._functions: dict[tuple[str, str], Route] = {}
         self._taken: set[tuple[str, str]] = set()
 
@@ -93,7 +97,7 @@ class Backbone(Sends[Produce]):
         long a produce call waits out an outage (`with deadline(...)` bounds single calls); `durability` what it waits
         for besides, unless its producer says so. Raises `EndpointError` for what it cannot understand.
         """
-        where = _endpoint(endpoint, username, password)
+        where = Endpoint.chosen(endpoint, username=username, password=password)
         if isinstance(store, Store):
             channel = RedisChannel(where, placement=_PLACEMENTS[store], stores=stores)
         else:
@@ -249,30 +253,44 @@ class Backbone(Sends[Produce]):
             self._taken.add((stream, subscription.group))
 
     async def run(self) -> None:
-        """Run every subscription, projection and function handler until SIGINT or SIGTERM; drain, then return.
+        """Run every subscription, projection, function handler and relay until SIGINT or SIGTERM; drain, then return.
 
         Also returns when every one of them was stopped. Raises what one of them raises, after stopping the others.
         """
-        if not self._runnables:
-            raise UsageError("nothing to run: call subscribe, on or follow first")
-        loop = asyncio.get_running_loop()
-        signals = (signal.SIGINT, signal.SIGTERM)
-        installed = [one for one in signals if _installed(loop, one, self._stop_soon)]
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                for runnable in self._runnables:
-                    tasks.create_task(runnable.run())
-        finally:
-            for one in installed:
-                loop.remove_signal_handler(one)
+        runnables = (*self._runnables, *self._relays)
+        if not runnables:
+            raise UsageError("nothing to run: call subscribe, on, follow or relay first")
+        await run_together(runnables)
 
     async def stop(self) -> None:
         """Ask `run` to end; it returns when everything in flight has ended or the drain time is over."""
-        for runnable in self._runnables:
-            await runnable.stop()
+        await stop_all((*self._runnables, *self._relays))
 
-    def _stop_soon(self) -> None:
-        self._stopping = asyncio.ensure_future(self.stop())
+    # --- events from a database
+
+    def relay(
+        self,
+        outbox: DatabaseOutbox,
+        engine: AsyncEngine,
+        /,
+        *,
+        keep: timedelta = timedelta(days=1),
+        poll: timedelta = timedelta(seconds=1),
+        lease: timedelta = timedelta(seconds=10),
+    ) -> Relay:
+        """Have `run` send the events that were committed to an outbox; or use the returned one's own `run`.
+
+        Events of one stream are sent in the order of their inserts, and each is in its stream once, for as long as
+        the stream remembers message ids (payloads in hashes: while the event is kept; elsewhere: an hour). Of several
+        processes one works, for `lease` after its last sign of life. What this process commits is sent at once, what
+        others commit within `poll`. Rows stay for `keep` after they were sent; zero deletes them.
+        """
+        from .sqlalchemy._relay import RelayOptions
+
+        options = RelayOptions(keep=keep, poll=poll, lease=lease)
+        relay = outbox.relay(engine, options, send=self._outbox.send_together, environment=self.environment)
+        self._relays.append(relay)
+        return relay
 
     # --- projections
 
@@ -371,20 +389,3 @@ class Backbone(Sends[Produce]):
         stored = await one(self._channel, key)
         uri = uri_within(key.stream, self.environment)
         return delivery_of(stored, uri=uri, environment=self.environment)
-
-
-def _endpoint(text: str | None, username: str | None, password: str | None) -> Endpoint:
-    if text is None:
-        found = Endpoint.from_environment()
-        return replace(found, username=username or found.username, password=password or found.password)
-    found = Endpoint.parse(text, username=username, password=password)
-    return replace(found, password=found.password or os.environ.get(PASSWORD_VARIABLE) or None)
-
-
-def _installed(loop: asyncio.AbstractEventLoop, number: signal.Signals, callback: Callable[[], None]) -> bool:
-    """Whether the loop takes this signal (it cannot outside the main thread, or on Windows)."""
-    try:
-        loop.add_signal_handler(number, callback)
-    except (NotImplementedError, RuntimeError, ValueError):
-        return False
-    return True

@@ -90,6 +90,7 @@ class HandlerOptions(TypedDict, total=False):
     drain: timedelta
     retry: Retry
     idempotent: bool
+    remember: timedelta
     acknowledge: Acknowledge
     start: Start
     handler_timeout: timedelta
@@ -110,8 +111,9 @@ class Route:
 class Consumption:
     """Runs a route's events: finds the handlers, decodes the arguments, words the failures (see `delivery.Work`)."""
 
-    def __init__(self, route: Route, options: SubscriptionOptions) -> None:
+    def __init__(self, route: Route, options: SubscriptionOptions, *, group: str) -> None:
         self._route = route
+        self._group = group
         self._options = options
         self.skipped = 0
         """Events that nobody implemented and that were acknowledged without a handler."""
@@ -183,7 +185,9 @@ class Consumption:
 
     def _metadata(self, attempt: Attempt) -> Metadata:
         route = self._route
-        return metadata_of(attempt.stored, uri=route.uri, environment=route.environment, attempt=attempt.number)
+        return metadata_of(
+            attempt.stored, uri=route.uri, environment=route.environment, attempt=attempt.number, group=self._group
+        )
 
     def _delivery(self, attempt: Attempt, handler: Handler | None = None) -> Delivery[...]:
         definition = handler.definition if handler is not None else None
@@ -308,12 +312,13 @@ class Subscription:
             acknowledge=self._options.acknowledge,
             ordered=ordered,
             handler_timeout=self._options.handler_timeout,
+            idempotent=self._options.idempotent,
             max_parked=self._options.max_parked,
             together=sum(one.batch.size for known in route.handlers.values() for one in known if one.batch is not None),
         )
         engines: list[Engine] = []
         for stream in await self._channel.partitions(route.stream):
-            work = Consumption(route, self._options)
+            work = Consumption(route, self._options, group=self._group)
             seat = self._channel.seat(
                 SeatOptions(
                     stream=stream,

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from datetime import timedelta
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ._envelope import Metadata
 from ._errors import UsageError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Table
+
+    from .sqlalchemy import Transaction
 
 
 class Settlement(Protocol):
@@ -35,6 +40,10 @@ class Settlement(Protocol):
 
     async def progress(self) -> None:
         """The handler is alive: its time limit starts anew."""
+        ...
+
+    async def group_epoch(self) -> int | None:
+        """How often the group was told to handle its events again; None where nothing counts as handled (a replay)."""
         ...
 
 
@@ -76,12 +85,37 @@ class ConsumerContext:
         """Move the event to the group's dead letter at once, for this reason."""
         await self._settlement.reject(reason)
 
+    async def once(self, session: Transaction, /, *, table: Table | None = None) -> bool:
+        """Whether this is the first time that the group's effects of this event are written; ask before writing them.
+
+            async with sessions.begin() as session:
+                if await ctx.once(session):
+                    session.add(Shipment(...))
+
+        It writes a row into the inbox table (`esb_runtime.sqlalchemy.inbox_table`; `table` is another one than the
+        default) in the session's own transaction: effects and row are committed together, or neither is. After False
+        the effects are there already: write nothing and return, so that the event is acknowledged. A transaction that
+        does the same at this moment is waited for. A reset of the group, or a replay to it, begins anew.
+
+        Raises `UsageError` for a session that commits each statement by itself, for a database other than PostgreSQL
+        and SQLite, and where the table is missing.
+        """
+        return await first_time(self.metadata, self._settlement, session, table)
+
     async def progress(self) -> None:
         """Say that the handler is alive: its time limit starts anew."""
         await self._settlement.progress()
 
     def __repr__(self) -> str:
         return f"ConsumerContext({self.metadata.event} version {self.metadata.version}, {self.metadata.key})"
+
+
+async def first_time(metadata: Metadata, settlement: Settlement, session: Transaction, table: Table | None) -> bool:
+    """See `ConsumerContext.once`. In a replay without a group nothing counts as handled, and nothing is recorded."""
+    from .sqlalchemy._inbox import recorded  # an optional room: only who has a session needs it
+
+    epoch = await settlement.group_epoch()
+    return epoch is None or await recorded(session, metadata, epoch=epoch, table=table)
 
 
 CURRENT: ContextVar[ConsumerContext] = ContextVar("esb_consumer_context")

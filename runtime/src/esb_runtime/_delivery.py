@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Any, Generic, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
 from ._codecs import codec_of, decode_argument
-from ._context import Settlement
+from ._context import Settlement, first_time
 from ._envelope import Metadata
 from ._errors import DecodeError, UsageError
 from ._events import EventDefinition, EventToken, definition_of
 from ._identifiers import EventKey
 from ._plain import plain
 from ._shapes import text_of
+
+if TYPE_CHECKING:
+    from sqlalchemy import Table
+
+    from .sqlalchemy import Transaction
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
@@ -105,6 +110,10 @@ class Delivery(Generic[P]):
     async def reject(self, reason: str) -> None:
         """Move the event to the group's dead letter at once, for this reason."""
         await self._held().reject(reason)
+
+    async def once(self, session: Transaction, /, *, table: Table | None = None) -> bool:
+        """As `ConsumerContext.once`, for batch handlers and middleware."""
+        return await first_time(self.metadata, self._held(), session, table)
 
     def _held(self) -> Settlement:
         if self._settlement is None:

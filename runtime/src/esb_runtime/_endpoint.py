@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv6Address
 from typing import NoReturn, Self
 from urllib.parse import parse_qsl, quote, unquote, urlencode
@@ -95,6 +95,15 @@ class Endpoint:
             certificate=options.get("ssl_certfile"),
             certificate_key=options.get("ssl_keyfile"),
         )
+
+    @classmethod
+    def chosen(cls, text: str | None, *, username: str | None, password: str | None) -> Endpoint:
+        """What a caller gave, completed from the environment. Raises `EndpointError`."""
+        if text is None:
+            found = cls.from_environment()
+            return replace(found, username=username or found.username, password=password or found.password)
+        found = cls.parse(text, username=username, password=password)
+        return replace(found, password=found.password or os.environ.get(PASSWORD_VARIABLE) or None)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None, /) -> Self:

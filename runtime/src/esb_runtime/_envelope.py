@@ -91,8 +91,9 @@ class Stored(Struct, frozen=True, kw_only=True):
 class Metadata(Struct, frozen=True, kw_only=True):
     """Everything a handler can know about an event besides its arguments.
 
-    `key` is where it stands; `produced_at` is the producer's clock in UTC, to the microsecond; `ordering_key` is the
-    value of the contract's `key`; `attempt` counts from 1; `erased` names arguments that were erased (they are None).
+    `key` is where it stands; `group` handles it (empty where there is none: `read`, projections); `produced_at` is the
+    producer's clock in UTC, to the microsecond; `ordering_key` is the value of the contract's `key`; `attempt` counts
+    from 1; `erased` names arguments that were erased (they are None).
     """
 
     event: str
@@ -111,9 +112,10 @@ class Metadata(Struct, frozen=True, kw_only=True):
     trace: Mapping[str, str] = {}
     attempt: int = 1
     erased: frozenset[str] = frozenset()
+    group: str = ""
 
 
-def metadata_of(stored: Stored, *, uri: str, environment: str, attempt: int = 1) -> Metadata:
+def metadata_of(stored: Stored, *, uri: str, environment: str, attempt: int = 1, group: str = "") -> Metadata:
     """What a handler sees of a stored event."""
     details = stored.details
     linked = EventKey(stream=details.linked[0], id=details.linked[1]) if details.linked else None
@@ -134,4 +136,5 @@ def metadata_of(stored: Stored, *, uri: str, environment: str, attempt: int = 1)
         trace=details.trace,
         attempt=attempt,
         erased=stored.erased,
+        group=group,
     )

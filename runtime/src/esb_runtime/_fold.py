@@ -52,6 +52,10 @@ class _Folding:
     async def progress(self) -> None:
         """Nobody waits."""
 
+    async def group_epoch(self) -> int | None:
+        """Refused."""
+        raise UsageError("a projection needs no ctx.once: a position that is stored with its rows counts each once")
+
 
 _FOLDING = _Folding()
 

@@ -57,8 +57,8 @@ class Taken(Struct, frozen=True, kw_only=True):
 
     `starts` counts how often its handler was started before (0 for a new one), `failures` how many of those ended
     with an error. What is left, `starts - failures`, are starts without any outcome: a suspect runs alone.
-    `done` is true when the group's record of handled message ids already holds it. `unclaimed`: it was left to the
-    processes that implement it, and none of them came within a lease.
+    `done` is true when the group's record of handled message ids already holds it (in the present epoch). `unclaimed`:
+    it was left to the processes that implement it, and none of them came within a lease.
     """
 
     stored: Stored
@@ -223,6 +223,17 @@ class Seat(Protocol):
         """Give entries (id to starts so far) back to the group so that another process gets them at once.
 
         With `to` (a kind of event, `packing/1`) one that implements it, or anyone after a lease.
+        """
+        ...
+
+    async def handled(self, message_ids: Sequence[str]) -> set[str]:
+        """Those of these message ids that the group has on record as handled, in its present epoch."""
+        ...
+
+    async def epoch(self) -> int:
+        """Counts from 0 how often the group was told to handle its events again (a reset, a replay to the group).
+
+        What was recorded in an earlier epoch does not count as handled.
         """
         ...
 

@@ -70,6 +70,10 @@ class _Unsettled:
     async def progress(self) -> None:
         """Nobody waits."""
 
+    async def group_epoch(self) -> int | None:
+        """None: a replay without a group handles everything again."""
+        return None
+
 
 class Replaying:
     """Gives events to a projection or to a consumer, each once, in order."""

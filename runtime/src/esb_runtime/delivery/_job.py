@@ -85,6 +85,10 @@ class Desk(Protocol):
         """The loop's clock, in seconds."""
         ...
 
+    def group_epoch(self) -> Awaitable[int]:
+        """The group's epoch (`Seat.epoch`); nothing to do with `epoch`, which is this process's own."""
+        ...
+
 
 class Attempt:
     """One start of one event's handler. It settles once; later words are ignored."""
@@ -129,6 +133,10 @@ class Attempt:
     async def reject(self, reason: str) -> None:
         """Move the event to the dead letters now."""
         await self._say(Verdict.REJECT, reason, None)
+
+    async def group_epoch(self) -> int:
+        """The group's epoch, in which effects count once."""
+        return await self._desk.group_epoch()
 
     async def progress(self) -> None:
         """The handler is alive: its time limit starts again."""

@@ -21,6 +21,8 @@ class Policy:
     acknowledge: Acknowledge = Acknowledge.ON_SUCCESS
     ordered: bool = False
     handler_timeout: timedelta | None = None
+    idempotent: bool = False
+    """Whether the group remembers what it handled, so that it can handle each message id once."""
     max_parked: int = 100_000
     together: int = 0
     """Events that batch handlers collect before they handle any of them."""

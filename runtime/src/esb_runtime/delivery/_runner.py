@@ -15,6 +15,7 @@ from ._buffer import Buffer
 from ._job import Attempt, Job, Verdict
 from ._lanes import Lanes
 from ._policy import Ack, Again, Bury, Failure, Hold, Policy, crashed_too_often, decide, letter_for
+from ._repeats import Repeats
 from ._schedule import Schedule
 from ._settler import Settler
 from ._work import TookTooLong, Work
@@ -44,6 +45,7 @@ class Runner:
         self._buffer = Buffer(policy, name=name)
         self._schedule = Schedule(concurrency=policy.concurrency, run=self._run)
         self._batches = Batches(self)
+        self._repeats = Repeats(seat)
         self._settler = Settler(seat, settled=self._settled, broken=self._unwritten)
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._burying: set[str] = set()
@@ -113,6 +115,7 @@ class Runner:
             state.clear()
         self._lanes.clear()
         self._buffer.clear()
+        self._repeats.clear()
         self._schedule.reopen()
         self._cancelled = False
 
@@ -123,7 +126,7 @@ class Runner:
     async def drain(self, limit: timedelta) -> None:
         """Start nothing more; let what runs end within the limit, then cancel it."""
         self.close()
-        self._batches.take_open()
+        self._take_open_batches()
         for timer in self._timers.values():
             timer.cancel()
         idle = asyncio.ensure_future(self._idle())
@@ -150,8 +153,12 @@ class Runner:
 
     async def _idle(self) -> None:
         await self._schedule.idle()
-        self._batches.take_open()  # a start that was under way when the batches were closed opened a new one
+        self._take_open_batches()  # a start that was under way when the batches were closed opened a new one
         await self._batches.idle()
+
+    def _take_open_batches(self) -> None:
+        for attempt in self._batches.take_open():
+            self._repeats.release(attempt.job)
 
     async def _end(self, limit: float) -> None:
         ended = asyncio.gather(self._schedule.cancel(), self._batches.cancel())
@@ -166,12 +173,13 @@ class Runner:
             letter = self._hopeless(job, stored)
             if letter is not None:
                 self._bury(job, letter)
-            elif job.done:
+            elif job.done or (self._policy.idempotent and await self._repeats.handled(job)):
                 self._handled(job)
             else:
                 await self._count(job)
                 await self._start(Attempt(job, stored, self))
         except ChannelError as error:
+            self._repeats.release(job)
             self._postponed.append(job)
             self._broken(error)
 
@@ -217,6 +225,7 @@ class Runner:
         job.running = False
         await self._seat.hand_back({job.id: job.starts}, to=implementers)
         self._jobs.pop(job.id, None)
+        self._repeats.release(job)
         self._buffer.forget(job)
         self._next_of(job)
 
@@ -289,10 +298,12 @@ class Runner:
                 self._handled(job)
             case Hold():
                 job.running = True  # a word may still come
+                self._repeats.release(job)
                 self._buffer.unload(job)
                 self._next_of(job)
             case Again(after=after):
                 job.failures += 1
+                self._repeats.release(job)
                 self._settler.failed(job)
                 self._park(job, after)
             case Bury(letter=letter):
@@ -328,6 +339,7 @@ class Runner:
     def _settled(self, job: Job) -> None:
         """The outcome is durable."""
         self._jobs.pop(job.id, None)
+        self._repeats.release(job)
         self._buffer.forget(job)
         if job.id in self._burying:
             self._burying.discard(job.id)
@@ -349,6 +361,10 @@ class Runner:
     def now(self) -> float:
         """The loop's clock, in seconds."""
         return self._loop.time()
+
+    async def group_epoch(self) -> int:
+        """The group's epoch, as the server has it now."""
+        return await self._seat.epoch()
 
     async def acknowledge(self, attempt: Attempt) -> None:
         """Write an acknowledgement that came from inside a handler, or after it. Raises `OwnershipLost`."""

@@ -184,7 +184,7 @@ class MemorySeat(Seat):
         page: Page = []
         for id_ in ids:
             stored = state.event(self._options.stream, id_)
-            done = bool(self._remember) and alive(records.done, stored.message_id, now)
+            done = bool(self._remember) and alive(records.done, (records.epoch, stored.message_id), now)
             page.append((id_, stored, group.pending[id_].starts, records.failures.get(id_, 0), done))
         return page
 
@@ -234,7 +234,7 @@ class MemorySeat(Seat):
                 group.pending.pop(entry_order(id_), None)
                 records.failures.pop(entry_order(id_), None)
                 if self._remember and message_id:
-                    records.done[message_id] = now + self._remember
+                    records.done[records.epoch, message_id] = now + self._remember
             for failed in map(entry_order, settlements.failed):
                 if failed in group.pending:
                     records.failures[failed] = records.failures.get(failed, 0) + 1
@@ -254,6 +254,19 @@ class MemorySeat(Seat):
         )
         records.dead.append(buried)
         records.failures.pop(id_, None)
+
+    async def handled(self, message_ids: Sequence[str]) -> set[str]:
+        """Those of these message ids that the group has handled in its present epoch."""
+
+        def known(state: State) -> set[str]:
+            records, now = self._records(state), state.clock.monotonic()
+            return {each for each in message_ids if alive(records.done, (records.epoch, each), now)}
+
+        return await self._server.call(known)
+
+    async def epoch(self) -> int:
+        """How often the group was told to handle its events again."""
+        return await self._server.call(lambda state: self._records(state).epoch)
 
     async def leave(self) -> None:
         """Give up ownership and lease; the name goes when nothing is pending under it."""

@@ -145,6 +145,11 @@ class MemoryServer:
                 log.groups.pop(group, None)
             self._changes.announce_all()
 
+    def begin_epoch(self, stream: str, group: str) -> None:
+        """Have the group forget what it handled, as a reset or a replay to the group does."""
+        with self._changes.lock:
+            self._state.of_group(stream, group).epoch += 1
+
     def put_entry(self, stream: str, fields: Mapping[bytes, bytes]) -> str:
         """Write an entry that is not esb's; returns its id."""
         with self._changes.lock:

@@ -34,7 +34,9 @@ class GroupRecords:
     leases: dict[str, float] = field(default_factory=dict[str, float])
     floor: Id | None = None
     failures: dict[Id, int] = field(default_factory=dict[Id, int])
-    done: dict[str, float] = field(default_factory=dict[str, float])
+    done: dict[tuple[int, str], float] = field(default_factory=dict[tuple[int, str], float])
+    """When the record of a message id handled in an epoch ends."""
+    epoch: int = 0
     dead: list[BuriedEvent] = field(default_factory=list[BuriedEvent])
     last_letter: Id = ZERO
 

@@ -95,6 +95,11 @@ def done_key(stream: str, group: str, message_id: str) -> str:
     return f"{side_prefix(stream)}:done:{_part(group)}:{message_id}"
 
 
+def epoch_key(stream: str, group: str) -> str:
+    """The group's epoch: what resets a group, or replays events to it, raises it by one in the same step."""
+    return f"{side_prefix(stream)}:epoch:{_part(group)}"
+
+
 def dead_letter_stream(stream: str, group: str) -> str:
     """The stream of a group's dead letters."""
     return f"{side_prefix(stream)}:dlq:{_part(group)}"

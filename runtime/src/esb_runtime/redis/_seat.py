@@ -45,6 +45,7 @@ class RedisSeat(Seat):
         self._lease = _keys.lease_key(stream, group, consumer)
         self._floor = _keys.floor_key(stream, group)
         self._failures = _keys.failures_key(stream, group)
+        self._epoch = _keys.epoch_key(stream, group)
         self._lease_ms = max(int(options.lease.total_seconds() * 1000), 1)
         self._remember_ms = int(options.remember.total_seconds() * 1000) if options.remember else 0
         # an owner without a mark must fail every check of the token, so it starts with one that nobody ever gets
@@ -223,12 +224,19 @@ class RedisSeat(Seat):
     async def _with_done(self, taken: list[Taken]) -> list[Taken]:
         if not self._remember_ms or not taken:
             return taken
+        done = await self.handled([each.stored.message_id for each in taken])
+        return [msgspec.structs.replace(each, done=True) if each.stored.message_id in done else each for each in taken]
+
+    async def handled(self, message_ids: Sequence[str]) -> set[str]:
+        """Those of these message ids that the group has handled in its present epoch."""
         stream, group = self._options.stream, self._options.group
-        commands = [("EXISTS", _keys.done_key(stream, group, t.stored.message_id)) for t in taken]
-        replies = await self._commands.pipeline(commands)
-        return [
-            msgspec.structs.replace(t, done=True) if reply == 1 else t for t, reply in zip(taken, replies, strict=True)
-        ]
+        keys = [_keys.done_key(stream, group, message_id) for message_id in message_ids]
+        replies: list[int] = await self._run("handled", (self._epoch, *keys), ())
+        return {message_id for message_id, reply in zip(message_ids, replies, strict=True) if reply}
+
+    async def epoch(self) -> int:
+        """How often the group was told to handle its events again."""
+        return int(await self._commands.call("GET", self._epoch, stream=self._options.stream) or 0)
 
     async def starting(self, starts: Mapping[str, int]) -> None:
         """Count the next start of each entry, just before it happens."""
@@ -243,7 +251,7 @@ class RedisSeat(Seat):
         handled, failed = settlements.handled, settlements.failed
         while handled or failed:
             part, handled = handled[:ACKS_PER_CALL], handled[ACKS_PER_CALL:]
-            keys = [stream, self._owner, self._failures]
+            keys = [stream, self._owner, self._failures, self._epoch]
             if self._remember_ms:
                 keys += [_keys.done_key(stream, group, message_id) for _, message_id in part if message_id]
             words: list[Word] = [
