@@ -55,7 +55,7 @@ class MemoryDeadLetters(DeadLetters):
             raise GroupLost(self._stream, self._group)
         outcome = self._give_back(state, log, group, buried)
         records.failures.pop(entry_order(buried.letter.id), None)
-        records.done.pop(buried.letter.message_id, None)
+        records.done.pop((records.epoch, buried.letter.message_id), None)
         records.dead.remove(buried)
         state.announce(self._stream)
         state.announce(SETTLED)
