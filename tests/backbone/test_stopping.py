@@ -14,7 +14,7 @@ import pytest
 from esb_runtime import Backbone, Consume, ConsumerContext, Ordering
 
 from .conftest import Connect
-from .kit import Jobs, eventually, pending, running, until
+from .kit import LEASE, Jobs, eventually, pending, running, until
 
 
 class Held(Jobs[Consume]):
@@ -163,3 +163,25 @@ async def test_standing_by(raw: Any) -> None:
 
 async def _standing_by(backbone: Backbone) -> bool:
     return any(subscription.running for subscription in backbone._runnables)
+
+
+@pytest.mark.parametrize("ordering", [Ordering.NONE, Ordering.KEY])
+async def test_a_run_that_is_cancelled_while_it_drains_keeps_no_lease(connect: Connect, ordering: Ordering) -> None:
+    """Cancelled twice, a run ends at once, its handlers with it, and its events are taken over within a lease."""
+    leaving, staying = connect(), connect()
+    held, successor = Held(), free()
+    leaving.subscribe(held, group="g", ordering=ordering, lease=LEASE)
+    await leaving.batch(Jobs.job(n) for n in range(3))
+    run = asyncio.create_task(leaving.run())
+    await until(lambda: held.started)
+    await leaving.stop()
+    await asyncio.wait((run,), timeout=0.1)
+    assert not run.done(), "it drains: the handler has not ended"
+    run.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await run
+    staying.subscribe(successor, group="g", ordering=ordering, lease=LEASE)
+    async with running(staying):
+        await until(lambda: len(successor.ended) == 3, seconds=5)
+    assert held.cancelled
+    assert held.ended == []

@@ -141,3 +141,21 @@ async def test_clearing() -> None:
     book.ledger.gate.set()
     await asyncio.wait((waiting,), timeout=5)
     assert waiting.done()
+
+
+@pytest.mark.parametrize("refused", [False, True])
+async def test_a_write_that_was_under_way_when_everything_was_let_go_changes_nothing(refused: bool) -> None:
+    """After `clear` neither its success nor its failure speaks of events that may be in hand again."""
+    book = Book()
+    book.ledger.gate = asyncio.Event()
+    book.settler.handled(job(1))
+    await until(lambda: book.settler._writing and not book.settler._handled)
+    book.settler.clear()
+    if refused:
+        book.ledger.refuse.append(DOWN)
+    book.ledger.gate.set()
+    await until(lambda: book.settler._writing is None)
+    book.settler.handled(job(2))
+    await book.settler.flush()
+    assert book.ledger.handled() == (["2-0"] if refused else ["1-0", "2-0"])
+    assert ids(book.settled) == ["2-0"]

@@ -175,10 +175,13 @@ class Membership:
 
     async def quit(self) -> None:
         """End the heartbeats; the leases run out, unless another session begins."""
+        beating = [line.heartbeat for line in self._lines if line.heartbeat is not None]
+        for heartbeat in beating:
+            heartbeat.silence()  # all of them before the first wait: a cancellation there must leave none behind
         for line in self._lines:
-            heartbeat, line.heartbeat = line.heartbeat, None
-            if heartbeat is not None:
-                await heartbeat.stop()
+            line.heartbeat = None
+        for heartbeat in beating:
+            await heartbeat.stop()
 
     async def leave(self) -> None:
         """Give up the ownership, so that the next process begins at once. Raises the first `ChannelError`."""

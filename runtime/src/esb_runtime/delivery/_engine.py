@@ -59,13 +59,22 @@ class Engine:
         finally:
             stopper.cancel()
             self._stopping.set()
-            await self._end_session()
-            await self._depart()
+            try:
+                await self._end_session()
+                await self._depart()
+            finally:
+                self._let_go()
 
     async def stop(self) -> None:
         """Ask for the end; `run` returns when everything in flight has ended or the drain time is over."""
         self._runner.close()
         self._stopping.set()
+
+    def _let_go(self) -> None:
+        """Where even the goodbye was cancelled: a lease that is kept for nobody would stop the whole group."""
+        if self._heartbeat is not None:
+            self._heartbeat.silence()
+            self._runner.cancel_handlers()
 
     async def _end_session(self) -> None:
         while self._session is not None and not self._session.done():
@@ -80,6 +89,7 @@ class Engine:
         while not await self._seat.acquire():
             self._go_on()
             await asyncio.sleep(STANDBY)
+        self._go_on()
         self._heartbeat = Heartbeat(
             self._seat,
             lease=self._policy.lease,

@@ -32,9 +32,13 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._run, name=f"esb lease {name}", daemon=True)
         self._thread.start()
 
+    def silence(self) -> None:
+        """No further beat, without waiting for one that is under way."""
+        self._stopped.set()
+
     async def stop(self) -> None:
         """End the thread."""
-        self._stopped.set()
+        self.silence()
         await asyncio.to_thread(self._thread.join)
 
     def _run(self) -> None:

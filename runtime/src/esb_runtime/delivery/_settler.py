@@ -29,6 +29,7 @@ class Settler:
         self._waiters: list[asyncio.Future[None]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._writing: asyncio.Task[None] | None = None
+        self._cleared = 0
 
     def handled(self, job: Job) -> None:
         """The event is handled."""
@@ -69,6 +70,7 @@ class Settler:
 
     def clear(self) -> None:
         """Forget what was not written (another process owns these events now)."""
+        self._cleared += 1
         self._handled, self._failed, self._dead = [], [], []
         self._release(None)
 
@@ -90,6 +92,7 @@ class Settler:
 
     async def _write(self) -> None:
         handled, failed, dead, waiters = self._handled, self._failed, self._dead, self._waiters
+        cleared = self._cleared
         self._handled, self._failed, self._dead, self._waiters = [], [], [], []
         try:
             if handled or failed:
@@ -100,14 +103,16 @@ class Settler:
                 )
                 await self._seat.settle(outcomes)
                 for job in handled:
-                    self._settled(job)
+                    self._tell(job, cleared)
                 handled, failed = [], []
             while dead:
                 job, letter = dead[0]
                 await self._seat.settle(Settlements(handled=[], failed=[], dead=[letter]))
                 dead.pop(0)
-                self._settled(job)
+                self._tell(job, cleared)
         except BaseException:
+            if cleared != self._cleared:
+                handled, failed, dead = [], [], []  # let go of meanwhile: they are not this process's to write
             self._handled, self._failed, self._dead = (
                 handled + self._handled,
                 failed + self._failed,
@@ -118,6 +123,10 @@ class Settler:
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)
+
+    def _tell(self, job: Job, cleared: int) -> None:
+        if cleared == self._cleared:  # else the same event may be in hand again, as another job
+            self._settled(job)
 
     def _wrote(self, task: asyncio.Task[None]) -> None:
         self._writing = None
