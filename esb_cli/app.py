@@ -13,6 +13,7 @@ from .failures import handled
 COMMANDS: tuple[str, ...] = (
     "new",
     "update",
+    "add",
     "dev",
     "run",
     "demo",
