@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from .expressions import Template
 from .formats import is_array, is_object
 from .lock import Lock
 from .terminal import Output, Terminal, cells, clean, json_line, tabbed, wrap
@@ -72,6 +73,7 @@ class EventPrinter:
     terminal: Terminal
     masks: Masks
     streams: Sequence[str]
+    template: Template | None = None
     payload: bool = True
     _day: str = ""
     _width: int = field(default=12)
@@ -79,7 +81,9 @@ class EventPrinter:
     def lines(self, event: PlainEvent) -> Iterator[str]:
         """The lines of one event."""
         shown = document(event, self.masks)
-        if self.output is Output.JSON:
+        if self.template is not None:
+            yield self.template.line(shown)
+        elif self.output is Output.JSON:
             yield json_line(shown)
         elif self.output is Output.RAW:
             yield raw_line(shown)

@@ -28,6 +28,24 @@ OutputOption = Annotated[
     Output,
     typer.Option("--output", "-o", help="auto: table on a terminal, JSON lines in a pipe; raw: tabs."),
 ]
+TemplateOption = Annotated[
+    str | None,
+    typer.Option(
+        "--template",
+        metavar="TEXT",
+        help="A line for each, with JMESPath in it: '{{key}} {{args.user.name}}'.",
+        show_default=False,
+    ),
+]
+WhereOption = Annotated[
+    str | None,
+    typer.Option(
+        "--where",
+        metavar="EXPR",
+        help='Only events for which this JMESPath is true: "args.user.id == `7`".',
+        show_default=False,
+    ),
+]
 SinceOption = Annotated[
     str | None,
     typer.Option("--since", metavar="TIME", help="Begin here: -1h, 10:30, a date, an entry id.", show_default=False),

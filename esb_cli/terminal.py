@@ -28,6 +28,7 @@ class Output(StrEnum):
     TABLE = "table"
     JSON = "json"
     RAW = "raw"
+    TEMPLATE = "template"
 
     def chosen(self) -> Output:
         """The form to print: `auto` decided by where stdout leads."""

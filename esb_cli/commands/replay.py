@@ -10,6 +10,7 @@ import typer
 
 from esb_cli import connection, moments, positions, terminal
 from esb_cli.events import Masks, document
+from esb_cli.expressions import conditions
 from esb_cli.failures import Exit, Failure
 from esb_cli.options import (
     EndpointOption,
@@ -20,14 +21,16 @@ from esb_cli.options import (
     SinceOption,
     StreamArgument,
     UntilOption,
+    WhereOption,
 )
 from esb_cli.progress import Progress
 from esb_cli.workspace import Workspace
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import TextIO
 
-    from esb_runtime.operations import Census, Operations, Slice
+    from esb_runtime.operations import Census, Condition, Operations, Slice
 
 
 def command(
@@ -52,6 +55,7 @@ def command(
     since: SinceOption = None,
     until: UntilOption = None,
     event: EventOption = None,
+    where: WhereOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would be replayed.")] = False,
     show_personal: ShowPersonalOption = False,
     environment: EnvironmentOption = "",
@@ -85,6 +89,7 @@ def command(
         since=since,
         until=until,
         only=frozenset(event or ()),
+        where=conditions(where),
         dry_run=dry_run,
     )
     chosen = connection.choose(endpoint, pass_file)
@@ -106,6 +111,7 @@ class Plan:
     since: str | None
     until: str | None
     only: frozenset[str]
+    where: Sequence[Condition]
     dry_run: bool
 
 
@@ -123,6 +129,7 @@ async def _replay(chosen: connection.Connection, plan: Plan, masks: Masks) -> in
             first=positions.first_id(plan.since, now=now) if plan.since is not None else "-",
             last=positions.last_id(plan.until, now=now) if plan.until is not None else newest,
             only=plan.only,
+            where=plan.where,
         )
         with Progress("counting", total=None) as progress:
             census = await operations.census(part, progress=progress.to)

@@ -11,6 +11,7 @@ import typer
 from esb_cli import connection, positions, terminal
 from esb_cli.completion import streams
 from esb_cli.events import EventPrinter, Masks
+from esb_cli.expressions import MEMBERS, Template, conditions, form
 from esb_cli.failures import Exit, Failure
 from esb_cli.options import (
     EndpointOption,
@@ -20,14 +21,16 @@ from esb_cli.options import (
     PassFileOption,
     ShowPersonalOption,
     SinceOption,
+    TemplateOption,
     UntilOption,
+    WhereOption,
 )
 from esb_cli.terminal import Output
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from esb_runtime.operations import Operations, PlainEvent, Slice
+    from esb_runtime.operations import Condition, Operations, PlainEvent, Slice
 
 
 def command(
@@ -43,7 +46,9 @@ def command(
     since: SinceOption = None,
     until: UntilOption = None,
     event: EventOption = None,
+    where: WhereOption = None,
     output: OutputOption = Output.AUTO,
+    template: TemplateOption = None,
     no_payload: Annotated[bool, typer.Option("--no-payload", help="Leave the arguments out.")] = False,
     show_personal: ShowPersonalOption = False,
     environment: EnvironmentOption = "",
@@ -59,12 +64,13 @@ def command(
       esb tail event-demo -f
       esb tail event-demo --since -1h --event order_placed
       esb tail orders 'shop.*' -f -o json | jq .args
+      esb tail event-demo --since -1h --where "args.product_id == `7`"
+      esb tail event-demo -f --template '{{at}} {{event}} {{args.email}}'
     """
     import asyncio
 
     if follow and until is not None:
         raise Failure("--follow has no end: leave out --until, or -f", Exit.USAGE)
-    chosen = connection.choose(endpoint, pass_file)
     plan = Plan(
         uris=uris,
         environment=environment,
@@ -73,9 +79,12 @@ def command(
         since=since,
         until=until,
         only=frozenset(event or ()),
+        where=conditions(where),
         payload=not no_payload,
     )
-    asyncio.run(_tail(chosen, plan, output.chosen(), Masks.of_workspace(show_personal=show_personal)))
+    chosen = connection.choose(endpoint, pass_file)
+    shape = form(output, template, MEMBERS)
+    asyncio.run(_tail(chosen, plan, shape, Masks.of_workspace(show_personal=show_personal)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +98,7 @@ class Plan:
     since: str | None
     until: str | None
     only: frozenset[str]
+    where: Sequence[Condition]
     payload: bool
 
     def part(self, stream: str, now: int, newest: str) -> Slice:
@@ -97,14 +107,17 @@ class Plan:
 
         first = positions.first_id(self.since, now=now) if self.since is not None else "-"
         last = positions.last_id(self.until, now=now) if self.until is not None else newest
-        return Slice(stream=stream, first=first, last=last, only=self.only)
+        return Slice(stream=stream, first=first, last=last, only=self.only, where=self.where)
 
 
-async def _tail(chosen: connection.Connection, plan: Plan, output: Output, masks: Masks) -> None:
+async def _tail(chosen: connection.Connection, plan: Plan, shape: tuple[Output, Template | None], masks: Masks) -> None:
     screen = terminal.stdout()
     async with connection.connected(chosen) as operations:
         keys = await _keys(operations, plan)
-        printer = EventPrinter(output=output, terminal=screen, masks=masks, streams=keys, payload=plan.payload)
+        output, template = shape
+        printer = EventPrinter(
+            output=output, terminal=screen, masks=masks, streams=keys, template=template, payload=plan.payload
+        )
         now = await operations.now()
         reached: dict[str, str] = {}
         for stream in keys:
@@ -114,7 +127,9 @@ async def _tail(chosen: connection.Connection, plan: Plan, output: Output, masks
         async for event in _history(operations, plan, parts):
             _print(printer, event)
         if plan.follow:
-            async for event in operations.follow(reached, only=plan.only, payload=plan.payload, outage=_outage):
+            async for event in operations.follow(
+                reached, only=plan.only, where=plan.where, payload=plan.payload, outage=_outage
+            ):
                 _print(printer, event)
 
 

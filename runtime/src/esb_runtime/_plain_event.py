@@ -39,25 +39,30 @@ class PlainEvent:
 
 def plain_event(stored: Stored) -> PlainEvent:
     """The event without a contract; what cannot be read becomes its `problem`, never an error."""
-    arguments, problem = _arguments(stored)
+    arguments, problem = arguments_of(stored)
     return PlainEvent(
         key=stored.key,
         event=stored.event,
         version=stored.version,
-        at=_moment(stored),
+        at=moment_of(stored),
         message_id=stored.message_id,
         arguments=arguments,
         erased=stored.erased,
         problem=problem,
-        meta=_meta(stored, problem),
+        meta=meta_of(stored, problem),
     )
 
 
-def _arguments(stored: Stored) -> tuple[dict[str, Any] | None, str]:
+def arguments_of(stored: Stored, names: frozenset[str] | None = None) -> tuple[dict[str, Any] | None, str]:
+    """The arguments (of these names) as JSON can say them; None and why, where they cannot be read."""
     if stored.arguments is None or stored.problem:
         return None, stored.problem
     try:
-        values = {name: jsonable(plain(raw, argument=name)) for name, raw in stored.arguments.items()}
+        values = {
+            name: jsonable(plain(raw, argument=name))
+            for name, raw in stored.arguments.items()
+            if names is None or name in names
+        }
     except DecodeError as error:
         return None, f"{error}: it was not written by esb"
     except RecursionError:
@@ -65,7 +70,8 @@ def _arguments(stored: Stored) -> tuple[dict[str, Any] | None, str]:
     return values | dict.fromkeys(sorted(stored.erased)), ""
 
 
-def _meta(stored: Stored, problem: str) -> dict[str, Any]:
+def meta_of(stored: Stored, problem: str) -> dict[str, Any]:
+    """Everything else that is known, without what is empty."""
     details = stored.details
     known: dict[str, Any] = {
         "message_id": stored.message_id,
@@ -84,7 +90,8 @@ def _meta(stored: Stored, problem: str) -> dict[str, Any]:
     return {name: value for name, value in known.items() if value not in (None, "", {}, [])}
 
 
-def _moment(stored: Stored) -> datetime | None:
+def moment_of(stored: Stored) -> datetime | None:
+    """When it was produced, or else stored; None past the year 9999."""
     try:
         if stored.produced_at:
             return from_microseconds(stored.produced_at)

@@ -295,6 +295,10 @@ class Channel(Protocol):
         """
         ...
 
+    async def complete(self, stream: str, events: Sequence[Stored]) -> list[Stored]:
+        """Events that were read without their payloads, with them, in few round trips."""
+        ...
+
     async def wait(self, after: Mapping[str, str], timeout: timedelta) -> bool:
         """Wait until one of the streams has an entry after the given id; false when none came in time."""
         ...

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 
+from ._conditions import Condition
 from ._envelope import Record, Stored
 from ._identifiers import entry_order
 from ._ports import Channel
@@ -20,17 +22,37 @@ PAGE = 500
 class Slice:
     """A part of a stream: from the id `first` to `last`, both included (`-` and `+` are the ends).
 
-    `only` keeps the events of these names; empty means all.
+    `only` keeps the events of these names; empty means all. `where` keeps those for which every condition holds.
     """
 
     stream: str
     first: str = "-"
     last: str = "+"
     only: frozenset[str] = frozenset()
+    where: Sequence[Condition] = ()
 
-    def holds(self, event: Stored) -> bool:
-        """Whether an event of the range is one of those asked for. What cannot be read has no name to go by."""
-        return not self.only or event.event in self.only
+    @property
+    def chooses(self) -> bool:
+        """Whether not every event of the range is wanted."""
+        return bool(self.only or self.where)
+
+    async def chosen(self, channel: Channel, page: Sequence[Stored], *, payload: bool = True) -> list[Stored]:
+        """Those of a page that are wanted, read without payloads; with payloads, when they are asked for.
+
+        What an entry alone decides is decided first: payloads are read of what is left. What cannot be read has no
+        name to go by.
+        """
+        late = [condition for condition in self.where if condition.payload]
+        early = [condition for condition in self.where if not condition.payload]
+        found = [event for event in page if not self.only or event.event in self.only]
+        for condition in early:
+            found = [event for event in found if condition.holds(event)]
+        if not found or not (payload or late):
+            return found
+        whole = await channel.complete(self.stream, found)
+        for condition in late:
+            whole = [event for event in whole if condition.holds(event)]
+        return whole if payload else [msgspec.structs.replace(event, arguments=None) for event in whole]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -71,36 +93,45 @@ class Copied:
 
 
 async def pages(channel: Channel, part: Slice, *, payload: bool = True) -> AsyncIterator[list[Stored]]:
-    """The events of a slice in stream order, page by page."""
-    first = part.first
-    while True:
-        page = await channel.scan(part.stream, first=first, last=part.last, count=PAGE, payload=payload)
-        yield [event for event in page if part.holds(event)]
-        if len(page) < PAGE:
-            return
-        first = f"({page[-1].key.id}"
+    """The events of a slice in stream order, page by page; the next one is read while this one is used."""
+
+    def read(first: str) -> asyncio.Task[list[Stored]]:
+        whole = payload and not part.chooses
+        return asyncio.create_task(
+            _read(channel.scan(part.stream, first=first, last=part.last, count=PAGE, payload=whole))
+        )
+
+    reading = read(part.first)
+    try:
+        while True:
+            page = await reading
+            if len(page) == PAGE:
+                reading = read(f"({page[-1].key.id}")
+            yield await part.chosen(channel, page, payload=payload) if part.chooses else page
+            if len(page) < PAGE:
+                return
+    finally:
+        reading.cancel()
+
+
+async def _read(scan: Awaitable[list[Stored]]) -> list[Stored]:
+    return await scan
 
 
 async def newest(channel: Channel, part: Slice, count: int, *, payload: bool = True) -> list[Stored]:
     """The last `count` events of a slice, in stream order."""
     found: list[Stored] = []
     last = part.last
-    size = PAGE if part.only else min(max(count, 1), PAGE)
-    early = payload and not part.only
+    size = PAGE if part.chooses else min(max(count, 1), PAGE)
+    whole = payload and not part.chooses
     while len(found) < count:
-        page = await channel.scan(part.stream, first=part.first, last=last, count=size, reverse=True, payload=early)
-        found += [event for event in page if part.holds(event)]
+        page = await channel.scan(part.stream, first=part.first, last=last, count=size, reverse=True, payload=whole)
+        found += await part.chosen(channel, page, payload=False) if part.chooses else page
         if len(page) < size:
             break
         last = f"({page[-1].key.id}"
     chosen = found[:count][::-1]
-    return [await _whole(channel, event) for event in chosen] if payload and not early else chosen
-
-
-async def _whole(channel: Channel, event: Stored) -> Stored:
-    """The same event with its payload; as it was, when it was trimmed meanwhile."""
-    key = event.key
-    return next(iter(await channel.scan(key.stream, first=key.id, last=key.id, count=1)), event)
+    return await channel.complete(part.stream, chosen) if payload and not whole else chosen
 
 
 async def copy(channel: Channel, outbox: Outbox, part: Slice, to: str) -> AsyncIterator[Copied]:

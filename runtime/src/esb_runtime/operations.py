@@ -19,6 +19,7 @@ from difflib import get_close_matches
 from typing import Any, Self
 
 from ._backbone import Backbone
+from ._conditions import Condition
 from ._contract import stream_key
 from ._endpoint import Endpoint
 from ._envelope import Record, Stored
@@ -32,6 +33,7 @@ from ._slices import PAGE, Census, Copied, Slice, copy, newest, pages
 
 __all__ = [
     "Census",
+    "Condition",
     "ConsumerSummary",
     "Copied",
     "Description",
@@ -174,6 +176,7 @@ class Operations:
         after: Mapping[str, str],
         *,
         only: frozenset[str] = frozenset(),
+        where: Sequence[Condition] = (),
         payload: bool = True,
         outage: Callable[[str], None] | None = None,
     ) -> AsyncIterator[PlainEvent]:
@@ -187,7 +190,14 @@ class Operations:
         while True:
             try:
                 await self._await(reached)
-                batch = [stored for stream in reached for stored in await self._news(stream, reached, payload=payload)]
+                pages = [(stream, await self._news(stream, reached)) for stream in reached]
+                batch = [
+                    event
+                    for stream, page in pages
+                    for event in await Slice(stream=stream, only=only, where=where).chosen(
+                        self._channel, page, payload=payload
+                    )
+                ]
             except ChannelUnavailable as error:
                 if outage is not None and not delay:
                     outage(error.reason)
@@ -197,17 +207,16 @@ class Operations:
             if outage is not None and delay:
                 outage("")
             delay = 0.0
+            reached |= {stream: page[-1].key.id for stream, page in pages if page}
             for stored in sorted(batch, key=lambda stored: entry_order(stored.key.id)):
-                reached[stored.key.stream] = stored.key.id
-                if not only or stored.event in only:
-                    yield plain_event(stored)
+                yield plain_event(stored)
 
     async def _await(self, reached: Mapping[str, str]) -> None:
         while not await self._channel.wait(reached, _WAIT):
             pass
 
-    async def _news(self, stream: str, reached: Mapping[str, str], *, payload: bool) -> list[Stored]:
-        return await self._channel.scan(stream, first=f"({reached[stream]}", count=PAGE, payload=payload)
+    async def _news(self, stream: str, reached: Mapping[str, str]) -> list[Stored]:
+        return await self._channel.scan(stream, first=f"({reached[stream]}", count=PAGE, payload=False)
 
     # --- producing without a contract
 

@@ -114,6 +114,16 @@ class MemoryChannel(Channel):
         events = await self.server.call(found)
         return await self._stores.complete(stream, events) if payload else events
 
+    async def complete(self, stream: str, events: Sequence[Stored]) -> list[Stored]:
+        """Events with their payloads; see `Channel.complete`."""
+
+        def found(state: State) -> list[Stored]:
+            log = state.log(stream)
+            held = log.entries if log is not None else {}
+            return [state.complete(stream, held.get(entry_order(event.key.id), event)) for event in events]
+
+        return await self._stores.complete(stream, await self.server.call(found))
+
     async def wait(self, after: Mapping[str, str], timeout: timedelta) -> bool:
         """Wait until one of the streams has a newer entry; see `Channel.wait`."""
         marks = {stream: entry_order(id_) for stream, id_ in after.items()}

@@ -139,6 +139,21 @@ class RedisChannel(Channel):
             return await self._payloads.complete(stream, events)
         return [structs.replace(event, arguments=None) if event.arguments is not None else event for event in events]
 
+    async def complete(self, stream: str, events: Sequence[Stored]) -> list[Stored]:
+        """Events with their payloads, those inside entries by reading these again; see `Channel.complete`."""
+        found = list(events)
+        inside = [n for n, event in enumerate(found) if event.store == _wire.INLINE and event.arguments is None]
+        replies = (
+            await self._commands.pipeline([("XRANGE", stream, found[n].key.id, found[n].key.id) for n in inside])
+            if inside
+            else []
+        )
+        for n, reply in zip(inside, replies, strict=True):
+            id_ = found[n].key.id
+            gone = isinstance(reply, Exception) or not reply
+            found[n] = _wire.gone_event(stream, id_) if gone else _wire.stored_event(stream, id_, reply[0][1])
+        return await self._payloads.complete(stream, found)
+
     async def wait(self, after: Mapping[str, str], timeout: timedelta) -> bool:
         """Block until one of the streams has a newer entry; see `Channel.wait`."""
         ends = time.monotonic() + min(timeout, MAX_WAIT).total_seconds()
