@@ -13,6 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from .failures import Exit, Failure
+from .formats import is_object
 from .terminal import Output, cells, clean, json_line
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def _wrong_call(node: Node) -> str:
 def _nodes(node: Node) -> Iterator[Node]:
     yield node
     for child in node["children"]:
-        if isinstance(child, Mapping):
+        if is_object(child):
             yield from _nodes(child)
 
 
@@ -123,7 +124,7 @@ def members(node: Node) -> frozenset[str]:
     if kind in {"current", "identity", "expref"}:
         return frozenset(MEMBERS)
     looked_at = children[:1] if kind in _BELOW else children
-    return frozenset[str]().union(*(members(child) for child in looked_at if isinstance(child, Mapping)))
+    return frozenset[str]().union(*(members(child) for child in looked_at if is_object(child)))
 
 
 def _arguments(node: Node) -> frozenset[str] | None:
@@ -195,7 +196,11 @@ def _interpreter() -> Any:
 
 def _field(node: Node) -> Evaluate:
     name = node["value"]
-    return lambda value: value.get(name) if isinstance(value, dict) else None
+
+    def member(value: Any) -> Any:
+        return value.get(name) if is_object(value) else None
+
+    return member
 
 
 def _path(node: Node) -> Evaluate:

@@ -217,7 +217,10 @@ def _run(chosen: connection.Connection, target: str, part: Slice, census: Census
             process.terminate()
 
         signal.signal(signal.SIGTERM, forward)
-        return _code(process.wait())
+        try:
+            return _code(process.wait())
+        except KeyboardInterrupt:  # the terminal told the handlers, too: what they have begun ends first
+            return _code(process.wait())
 
 
 def _code(status: int) -> int:

@@ -123,7 +123,7 @@ def test_where_in_tail(esb: Esb) -> None:
     assert found("args.user.id == `3`", "--since", "start") == [3, 8, 13, 18, 23, 28, 33, 38]
     assert found("args.user.id == `3` && event == 'odd'", "-n", "2") == [23, 33]
     assert found("args.n >= `38` || args.n == `0`", "-n", "5", "--event", "even") == [0, 38]
-    assert found("meta.message_id && !args.nothing", "-n", "1") == [39]
+    assert found("meta.message_id && !(args.nothing)", "-n", "1") == [39]
     assert found("length(args.n) > `1`") == []
     assert esb.lines("tail", "s", "--where", "args.n == `7`", "--no-payload")[0]["args"] is None
     following = esb.start("tail", "s", "-f", "-n", "1", "--where", "args.n > `100` || args.n == `39`")

@@ -143,15 +143,12 @@ class RedisChannel(Channel):
         """Events with their payloads, those inside entries by reading these again; see `Channel.complete`."""
         found = list(events)
         inside = [n for n, event in enumerate(found) if event.store == _wire.INLINE and event.arguments is None]
-        replies = (
-            await self._commands.pipeline([("XRANGE", stream, found[n].key.id, found[n].key.id) for n in inside])
-            if inside
-            else []
-        )
+        commands = [("XRANGE", stream, found[n].key.id, found[n].key.id) for n in inside]
+        replies: list[Any] = await self._commands.pipeline(commands) if commands else []
         for n, reply in zip(inside, replies, strict=True):
             id_ = found[n].key.id
-            gone = isinstance(reply, Exception) or not reply
-            found[n] = _wire.gone_event(stream, id_) if gone else _wire.stored_event(stream, id_, reply[0][1])
+            whole = isinstance(reply, list) and reply
+            found[n] = _wire.stored_event(stream, id_, reply[0][1]) if whole else _wire.gone_event(stream, id_)
         return await self._payloads.complete(stream, found)
 
     async def wait(self, after: Mapping[str, str], timeout: timedelta) -> bool:
