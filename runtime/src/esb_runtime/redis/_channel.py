@@ -147,8 +147,9 @@ class RedisChannel(Channel):
         replies: list[Any] = await self._commands.pipeline(commands) if commands else []
         for n, reply in zip(inside, replies, strict=True):
             id_ = found[n].key.id
-            whole = isinstance(reply, list) and reply
-            found[n] = _wire.stored_event(stream, id_, reply[0][1]) if whole else _wire.gone_event(stream, id_)
+            gone = isinstance(reply, Exception) or not reply
+            entry: Any = reply
+            found[n] = _wire.gone_event(stream, id_) if gone else _wire.stored_event(stream, id_, entry[0][1])
         return await self._payloads.complete(stream, found)
 
     async def wait(self, after: Mapping[str, str], timeout: timedelta) -> bool:
