@@ -44,6 +44,9 @@ class MemoryConformance(ChannelConformance):
     async def dead_letters(self, channel: Channel, stream: str, group: str) -> Sequence[DeadLetter]:
         return [buried.letter for buried in server_of(channel).dead_letters(stream, group)]
 
+    async def begin_epoch(self, channel: Channel, stream: str, group: str) -> None:
+        server_of(channel).begin_epoch(stream, group)
+
     async def consumers(self, channel: Channel, stream: str, group: str) -> Sequence[str]:
         return server_of(channel).consumers(stream, group)
 

@@ -66,6 +66,9 @@ class RedisConformance(ChannelConformance):
             for _, words in entries
         ]
 
+    async def begin_epoch(self, channel: Channel, stream: str, group: str) -> None:
+        await self.raw.incr(_keys.epoch_key(stream, group))
+
     async def consumers(self, channel: Channel, stream: str, group: str) -> Sequence[str]:
         return [info["name"].decode() for info in await self.raw.xinfo_consumers(stream, group)]
 

@@ -20,7 +20,7 @@ from ._delivery import Delivery
 from ._envelope import Metadata, Stored, metadata_of
 from ._errors import DecodeError, UsageError
 from ._flow import handling, handling_many
-from ._ports import Channel, SeatOptions
+from ._ports import Channel, Seat, SeatOptions
 from ._settings import Acknowledge, Ordering, Retry, Start, Unhandled
 from ._traces import reason_of, redacted, traceback_of
 from .delivery._batches import BatchPlan
@@ -297,6 +297,12 @@ class Subscription:
         self._stopping = True
         for engine in self._engines:
             await engine.stop()
+
+    def abandon(self, seat: Seat) -> None:
+        """Go on with this seat as a process that was killed and started again does (for the test kit)."""
+        for engine in self._engines:
+            if engine.uses(seat):
+                engine.abandon()
 
     def _ordered(self, route: Route) -> bool:
         ordering = self._options.ordering

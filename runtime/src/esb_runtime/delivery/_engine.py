@@ -43,9 +43,14 @@ class Engine:
         self._interrupted: BaseException | None = None
         self._session: asyncio.Task[None] | None = None
         self._tenure: str | None = None
+        self._abandoned = False
         self._backoff = Backoff(name)
         self._runner = Runner(seat, work, policy, name=name, broken=self._interrupt)
         self._heartbeat: Heartbeat | None = None
+
+    def uses(self, seat: Seat) -> bool:
+        """Whether this is the engine's seat."""
+        return self._seat is seat
 
     async def run(self) -> None:
         """Run until `stop`; then drain, hand back what was not started, and leave the group."""
@@ -75,6 +80,12 @@ class Engine:
         if self._heartbeat is not None:
             self._heartbeat.silence()
             self._runner.cancel_handlers()
+
+    def abandon(self) -> None:
+        """Let go of everything at once, as a process that is killed does; the next session begins with nothing."""
+        self._abandoned = True
+        self._runner.close()
+        self._runner.cancel_handlers()
 
     async def _end_session(self) -> None:
         while self._session is not None and not self._session.done():
@@ -110,6 +121,9 @@ class Engine:
     async def _take_up(self) -> None:
         """Continue where the last session ended, or begin with what others left."""
         tenure = self._seat.tenure
+        if self._abandoned:
+            await self._runner.drop()
+            self._abandoned = False
         if tenure != self._tenure or tenure == "":
             if self._policy.ordered:
                 await self._runner.drop()

@@ -9,14 +9,16 @@ from types import TracebackType
 from typing import Any, ParamSpec, overload
 
 from .._backbone import Backbone
+from .._consumer import Subscription
 from .._contract import EventContract, stream_key
 from .._delivery import Delivery
 from .._errors import UsageError
 from .._events import EventDefinition, EventToken, definition_of
 from .._follow import Following
 from .._identifiers import EventKey
+from .._ports import Seat
 from .._read import delivery_of
-from ..memory import BuriedEvent, MemoryChannel, MemoryServer
+from ..memory import BuriedEvent, Faults, FaultyChannel, MemoryChannel, MemoryServer
 
 P = ParamSpec("P")
 
@@ -33,11 +35,17 @@ class MemoryBackbone(Backbone):
     `Backbone` does works; besides, it can be looked at, and it knows when everything is done.
     """
 
-    def __init__(self, server: MemoryServer, *, environment: str = "") -> None:
+    def __init__(self, server: MemoryServer, *, environment: str = "", faults: Faults | None = None) -> None:
         """Use `memory_backbone`."""
-        super().__init__(MemoryChannel(server), environment=environment)
+        channel = MemoryChannel(server) if faults is None else FaultyChannel(server, faults, crashed=self._crashed)
+        super().__init__(channel, environment=environment)
         self.server = server
         self._started: dict[asyncio.Task[None], Any] = {}
+
+    def _crashed(self, seat: Seat) -> None:
+        for runnable in self._runnables:
+            if isinstance(runnable, Subscription):
+                runnable.abandon(seat)
 
     @overload
     def events(self, token: EventToken[P], /, *, uri: str | None = None) -> list[Delivery[P]]: ...
@@ -140,7 +148,9 @@ class MemoryBackbone(Backbone):
             raise failures[0]
 
 
-def memory_backbone(server: MemoryServer | None = None, *, environment: str = "") -> MemoryBackbone:
+def memory_backbone(
+    server: MemoryServer | None = None, *, environment: str = "", faults: Faults | None = None
+) -> MemoryBackbone:
     """A backbone without a server, for tests.
 
         async with memory_backbone() as backbone:
@@ -150,9 +160,10 @@ def memory_backbone(server: MemoryServer | None = None, *, environment: str = ""
             assert backbone.events(ShipmentTracking.on_delivery)
 
     Several backbones that are given the same `server` see the same events, like processes with one Redis; a
-    `MemoryServer(clock=ManualClock())` moves leases and entry ids by hand.
+    `MemoryServer(clock=ManualClock())` moves leases and entry ids by hand. `faults` happen on this backbone's way to
+    the server; see `Faults`.
     """
-    return MemoryBackbone(server or MemoryServer(), environment=environment)
+    return MemoryBackbone(server or MemoryServer(), environment=environment, faults=faults)
 
 
 async def _outcomes(tasks: Iterable[asyncio.Task[None]]) -> None:

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from .._clock import ManualClock
     from .._endpoint import Endpoint
+    from ..memory import MemoryServer
     from ._embedded import RedisServer
     from ._memory import MemoryBackbone
 
@@ -56,12 +58,28 @@ def redis_endpoint(redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -
     return redis_server.endpoint
 
 
+@pytest.fixture
+def manual_clock() -> ManualClock:
+    """Time that stands still until the test moves it; `MemoryServer(clock=manual_clock)` follows it."""
+    from .._clock import ManualClock
+
+    return ManualClock()
+
+
+@pytest.fixture
+def memory_server() -> MemoryServer:
+    """The server behind `memory_backbone`; override this fixture to give it a clock."""
+    from ..memory import MemoryServer
+
+    return MemoryServer()
+
+
 @async_fixture
-async def memory_backbone() -> AsyncIterator[MemoryBackbone]:
+async def memory_backbone(memory_server: MemoryServer) -> AsyncIterator[MemoryBackbone]:
     """A backbone whose streams live in this process: no server, no leftovers. See `esb_runtime.testing`."""
     from ._memory import memory_backbone as made
 
-    async with made() as backbone:
+    async with made(memory_server) as backbone:
         yield backbone
 
 

@@ -8,7 +8,8 @@
             await channel.aclose()
 
 The other methods of `ChannelSubject` do what faults do (lose a payload, destroy a group, ...) behind the channel's
-back; each one that you override switches on the tests that need it, the rest are skipped and say so. Tests use a fresh
+back; each one that you override switches on the tests that need it, the rest are skipped and say so. `features` names
+what the channel can do (`Feature`); leave out what it cannot. `docs/adapters.md` has a whole example. Tests use a fresh
 stream each, so all may share one server. Needs pytest and pytest-asyncio (any mode).
 """
 
@@ -19,11 +20,11 @@ from ._ownership import Ownership
 from ._reading import Reading
 from ._recovery import Recovery
 from ._stores import StoreConformance
-from ._subject import ChannelSubject
+from ._subject import ChannelSubject, Feature
 
 
 class ChannelConformance(Appending, Reading, Groups, Recovery, Ownership, DeadLetters, Replaying):
     """Every promise of the `Channel` and `Seat` ports. See the module's docstring for how to use it."""
 
 
-__all__ = ["ChannelConformance", "ChannelSubject", "StoreConformance"]
+__all__ = ["ChannelConformance", "ChannelSubject", "Feature", "StoreConformance"]

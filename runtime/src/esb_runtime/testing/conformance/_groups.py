@@ -15,6 +15,7 @@ from ._subject import (
     NOW,
     PATIENCE,
     ChannelSubject,
+    Feature,
     Seats,
     appended,
     beat,
@@ -81,6 +82,7 @@ class Groups(ChannelSubject):
     @both
     async def test_read_waits(self, channel: Channel, stream: str, seats: Seats, *, owned: bool) -> None:
         """A read ends with the first event that comes."""
+        self.needs(Feature.WAITING)
         seat = await seats.take(owned=owned)
         reading = asyncio.create_task(seat.read(9, PATIENCE / 4))
         await channel.now()
@@ -156,6 +158,7 @@ class Groups(ChannelSubject):
 
     async def test_lost_group_while_waiting(self, channel: Channel, stream: str, seats: Seats) -> None:
         """A read that waits notices that its group is gone."""
+        self.needs(Feature.WAITING)
         await appended(channel, stream, 1)
         seat = await seats.take(start=Start.END)
         reading = asyncio.create_task(seat.read(9, PATIENCE / 4))
@@ -233,3 +236,28 @@ class Groups(ChannelSubject):
         await one.settle(handled(*await one.read(9, PATIENCE)))
         (event,) = await two.read(9, PATIENCE)
         assert not event.done
+
+    async def test_what_is_on_record(self, channel: Channel, stream: str, seats: Seats) -> None:
+        """A group says which message ids it handled, whoever of it handled them; another group knows nothing of it."""
+        await channel.append(stream, [record(n, message_id=f"m{n}") for n in range(3)])
+        ann, bob = await seats.take("ann", remember=LONG), await seats.take("bob", remember=LONG)
+        other = await seats.take("ann", group="others", remember=LONG)
+        events = await ann.read(9, PATIENCE)
+        assert await bob.handled(["m0", "m1", "m2"]) == set()
+        await ann.settle(handled(events[0], events[2]))
+        assert await bob.handled(["m2", "m1", "unknown", "m0"]) == {"m0", "m2"}
+        assert await bob.handled([]) == set()
+        assert await other.handled(["m0"]) == set()
+
+    async def test_a_new_epoch(self, channel: Channel, stream: str, seats: Seats) -> None:
+        """What was handled in an earlier epoch is not on record in this one; every process learns of it at once."""
+        await channel.append(stream, [record(1, message_id="m")])
+        ann, bob = await seats.take("ann", remember=LONG), await seats.take("bob", remember=LONG)
+        assert (await ann.epoch(), await bob.epoch()) == (0, 0)
+        (event,) = await ann.read(9, PATIENCE)
+        await ann.settle(handled(event))
+        await self.begin_epoch(channel, stream, "readers")
+        assert (await ann.epoch(), await bob.epoch()) == (1, 1)
+        assert await bob.handled(["m"]) == set()
+        await bob.settle(handled(event))
+        assert await ann.handled(["m"]) == {"m"}

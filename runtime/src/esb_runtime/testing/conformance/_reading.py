@@ -6,7 +6,7 @@ import asyncio
 from datetime import timedelta
 
 from ..._ports import Channel
-from ._subject import MOMENT, PATIENCE, ChannelSubject, appended, record
+from ._subject import MOMENT, PATIENCE, ChannelSubject, Feature, appended, record
 
 
 class Reading(ChannelSubject):
@@ -99,6 +99,7 @@ class Reading(ChannelSubject):
 
     async def test_wait_for_what_comes(self, channel: Channel, stream: str) -> None:
         """Waiting ends with the next entry of any of the streams."""
+        self.needs(Feature.WAITING)
         (key,) = await appended(channel, stream, 1)
         other = f"{stream}-other"
         waiting = asyncio.create_task(channel.wait({stream: key.id, other: "0-0"}, PATIENCE / 4))

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import NoReturn, TypeVar
+from enum import Enum
+from typing import ClassVar, NoReturn, TypeVar
 from uuid import uuid4
 
 import msgspec
@@ -32,10 +33,27 @@ MOMENT = timedelta(milliseconds=50)
 NOW = timedelta(0)
 
 
+class Feature(Enum):
+    """What a channel may be without; the value says what its users then lack."""
+
+    OWNERSHIP = "ordering by key: one process at a time owns a stream for a group"
+    WAITING = "reads that wait: `read` and `wait` return at once, and the loop above asks again"
+    REMEMBERING = "`idempotent=True`: a group remembers which message ids it handled"
+    RELEASING = "`Unhandled.RELEASE`: events are left to the processes that implement them"
+
+
 class ChannelSubject:
-    """Give it a fixture `channel` (connected; it closes afterwards); override what your server lets you do."""
+    """Give it a fixture `channel` (connected; it closes afterwards); override what your server lets you do.
+
+    `features` are what the channel can do; leave out what it cannot, and the tests that need it are skipped.
+    """
 
     pytestmark = pytest.mark.asyncio
+    features: ClassVar[frozenset[Feature]] = frozenset(Feature)
+
+    def needs(self, feature: Feature) -> None:
+        """Skip the test where the channel is without this."""
+        _needed(feature, self.features)
 
     async def put_entry(self, channel: Channel, stream: str, fields: Mapping[bytes, bytes]) -> str:
         """Write an entry that esb did not write; returns its id."""
@@ -81,6 +99,10 @@ class ChannelSubject:
         """Names of the consumers that the server counts in the group."""
         _not_here("looking at a group's consumers")
 
+    async def begin_epoch(self, channel: Channel, stream: str, group: str) -> None:
+        """Have the group forget what it handled, as a reset and a replay to the group do."""
+        _not_here("beginning an epoch")
+
     @pytest.fixture
     def stream(self) -> str:
         """A key that no other test uses."""
@@ -89,7 +111,7 @@ class ChannelSubject:
     @pytest_asyncio.fixture
     async def seats(self, channel: Channel, stream: str) -> AsyncIterator[Seats]:
         """Takes seats on the stream, and leaves them when the test is over."""
-        seats = Seats(channel=channel, stream=stream)
+        seats = Seats(channel=channel, stream=stream, features=self.features)
         yield seats
         await seats.leave()
 
@@ -100,6 +122,7 @@ class Seats:
 
     channel: Channel
     stream: str
+    features: frozenset[Feature] = frozenset(Feature)
     taken: list[Seat] = field(default_factory=list[Seat])
 
     def seat(
@@ -113,7 +136,14 @@ class Seats:
         remember: timedelta | None = None,
         implements: frozenset[str] | None = None,
     ) -> Seat:
-        """A seat that did nothing yet."""
+        """A seat that did nothing yet; skips the test where the channel is without what it needs."""
+        for wanted, feature in (
+            (owned, Feature.OWNERSHIP),
+            (remember is not None, Feature.REMEMBERING),
+            (implements is not None, Feature.RELEASING),
+        ):
+            if wanted:
+                _needed(feature, self.features)
         options = SeatOptions(
             stream=self.stream,
             group=group,
@@ -155,6 +185,11 @@ class Seats:
                 await seat.leave()
             except EsbError:
                 continue
+
+
+def _needed(feature: Feature, features: frozenset[Feature]) -> None:
+    if feature not in features:
+        pytest.skip(f"the adapter is without {feature.value}")
 
 
 def _not_here(what: str) -> NoReturn:
