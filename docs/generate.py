@@ -13,6 +13,7 @@ from types import ModuleType
 from typer.testing import CliRunner
 
 import esb_runtime
+import esb_runtime.adapters
 import esb_runtime.operations
 import esb_runtime.sqlalchemy
 import esb_runtime.testing
@@ -50,7 +51,13 @@ def cli_page() -> str:
 def api_page() -> str:
     """Every public name with its promise."""
     parts = ["# What you import\n", NOTE]
-    for module in (esb_runtime, esb_runtime.operations, esb_runtime.sqlalchemy, esb_runtime.testing):
+    for module in (
+        esb_runtime,
+        esb_runtime.operations,
+        esb_runtime.sqlalchemy,
+        esb_runtime.testing,
+        esb_runtime.adapters,
+    ):
         parts.append(f"## `{module.__name__}`\n")
         parts += [entry(module, name) for name in module.__all__]
     return "\n".join(parts)

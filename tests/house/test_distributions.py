@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import esb_runtime
+import esb_runtime.adapters
 import esb_runtime.operations
 import esb_runtime.sqlalchemy
 import esb_runtime.testing
@@ -48,14 +49,16 @@ def test_the_top_level_is_what_was_agreed() -> None:
 
 @pytest.mark.parametrize(
     "module",
-    [esb_runtime, esb_runtime.operations, esb_runtime.sqlalchemy, esb_runtime.testing],
+    [esb_runtime, esb_runtime.adapters, esb_runtime.operations, esb_runtime.sqlalchemy, esb_runtime.testing],
     ids=lambda module: module.__name__,
 )
 def test_a_public_list_is_sorted_and_true(module: Any) -> None:
     """`__all__` is sorted, each of its names is there, and each has a docstring."""
     assert list(module.__all__) == sorted(module.__all__)
     for name in module.__all__:
-        assert (getattr(module, name).__doc__ or "").strip() or name in {"Side", "Bound", "Transaction"}, name
+        assert (getattr(module, name).__doc__ or "").strip() or name in {"Side", "Bound", "Transaction", "Appended"}, (
+            name
+        )
 
 
 def test_no_file_names_a_registry() -> None:

@@ -24,7 +24,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "_projection", "_fold", "_follow", "_membership", "_confirmations", "_running", "sqlalchemy",
     ),
     ("_backbone", "_sync", "_slices", "operations", "lock"),
-    ("testing", "run", "replay", "health", "__init__"),
+    ("testing", "adapters", "run", "replay", "health", "__init__"),
 )  # fmt: skip
 """Rooms by floor: modules and packages of `esb_runtime`."""
 
