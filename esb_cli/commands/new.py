@@ -37,10 +37,21 @@ def command(
     ] = None,
     no_producer: Annotated[bool, typer.Option("--no-producer", help="No producer package.")] = False,
     no_consumer: Annotated[bool, typer.Option("--no-consumer", help="No consumer package.")] = False,
+    api: Annotated[
+        bool, typer.Option("--api", help="An HTTP service: POST per event, GET by key, OpenAPI, health.")
+    ] = False,
     store: Annotated[
         Literal["redis", "inline"] | None,
         typer.Option(
             "--store", help="Where arguments are kept: in a hash beside the entry, or inside it.", show_default="redis"
+        ),
+    ] = None,
+    telemetry: Annotated[
+        bool | None,
+        typer.Option(
+            "--telemetry/--no-telemetry",
+            help="Traces and metrics over OTLP, with a dashboard.",
+            show_default="no-telemetry",
         ),
     ] = None,
     ci: Annotated[
@@ -86,7 +97,7 @@ def command(
       esb new --uri event-demo --consumer-group main-consumer -n mycompany.events -e MyEvent
       esb new --data-file answers.toml --dry-run
       esb new shop -n mycompany.shop -e Order -e Refund --defaults
-      esb new --no-producer --store inline --ci gitlab --python 3.13 --license MIT
+      esb new --api --telemetry --no-producer --store inline --ci gitlab --python 3.13 --license MIT
     """
     from esb_cli import scaffold, template_history
     from esb_cli.answers import from_file, key_of, remembered
@@ -99,7 +110,9 @@ def command(
         "events": ", ".join(event) if event else None,
         "producer": False if no_producer else None,
         "consumer": False if no_consumer else None,
+        "api": True if api else None,
         "store": store,
+        "telemetry": telemetry,
         "ci": ci,
         "python": python,
         "license": license_,
