@@ -21,9 +21,9 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("delivery",),
     (
         "_context", "_delivery", "_batching", "_consumers", "_consumer", "_routes", "_producer", "_read", "_traces",
-        "_projection", "_fold", "_follow", "_membership", "_confirmations", "_running", "sqlalchemy",
+        "_projection", "_fold", "_follow", "_membership", "_telemetry", "_confirmations", "_running", "sqlalchemy",
     ),
-    ("_backbone", "_sync", "_slices", "operations", "lock"),
+    ("_backbone", "_sync", "_slices", "operations", "lock", "otel"),
     ("testing", "adapters", "run", "replay", "health", "__init__"),
 )  # fmt: skip
 """Rooms by floor: modules and packages of `esb_runtime`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import timedelta
 from enum import Enum
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, overload
 
@@ -21,12 +22,13 @@ from ._fold import consumer_of, project
 from ._follow import Following
 from ._identifiers import EventKey
 from ._ports import Channel, PayloadStore, Placement
-from ._producer import DEADLINE, Outbox, ProducerSender, Sending
+from ._producer import DEADLINE, ProducerSender, Sending
 from ._projection import Position, Projection
 from ._read import Bound, deliveries, delivery_of, one
 from ._routes import function_route, routes_of
 from ._running import run_together, stop_all
 from ._settings import Acknowledge, Durability, Ordering, Retry, Start, Unhandled
+from ._telemetry import SILENCE, Telemetry
 from .redis._channel import RedisChannel
 
 if TYPE_CHECKING:
@@ -65,11 +67,14 @@ class Backbone(Sends[Produce]):
         environment: str = "",
         deadline: timedelta = DEADLINE,
         durability: Durability | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
         """Use `Backbone.connect` for Redis; a channel of your own goes here."""
         self.environment = environment
         self._channel = channel
-        self._outbox = Outbox(channel, deadline=deadline)
+        chosen = telemetry or SILENCE
+        self._outbox = chosen.outbox(channel, deadline=deadline)
+        self._subscription = partial(Subscription, channel, telemetry=chosen)
         self._durability = durability
         self._runnables: list[Subscription | Following] = []
         self._relays: list[Relay] = []
@@ -88,6 +93,7 @@ class Backbone(Sends[Produce]):
         stores: Sequence[PayloadStore] = (),
         deadline: timedelta = DEADLINE,
         durability: Durability | None = None,
+        telemetry: Telemetry | None = None,
     ) -> Self:
         """A backbone on a Redis server; the first command connects.
 
@@ -95,14 +101,15 @@ class Backbone(Sends[Produce]):
         it. `password` defaults to REDIS_EVENT_SOURCE_PASS. `environment` comes before the uri of every stream.
         `store` is where new payloads go; `stores` are further ones that stored events may name. `deadline` is how
         long a produce call waits out an outage (`with deadline(...)` bounds single calls); `durability` what it waits
-        for besides, unless its producer says so. Raises `EndpointError` for what it cannot understand.
+        for besides, unless its producer says so. `telemetry` tells of all that is done
+        (`esb_runtime.otel`). Raises `EndpointError` for what it cannot understand.
         """
         where = Endpoint.chosen(endpoint, username=username, password=password)
         if isinstance(store, Store):
             channel = RedisChannel(where, placement=_PLACEMENTS[store], stores=stores)
         else:
             channel = RedisChannel(where, placement=Placement.EXTERNAL, stores=(store, *stores))
-        return cls(channel, environment=environment, deadline=deadline, durability=durability)
+        return cls(channel, environment=environment, deadline=deadline, durability=durability, telemetry=telemetry)
 
     async def __aenter__(self) -> Self:
         """Nothing happens before the first command."""
@@ -192,7 +199,7 @@ class Backbone(Sends[Produce]):
         )  # fmt: skip
         home = self.environment if environment is None else environment
         routes = routes_of(consumers, uri=uri, environment=home)
-        subscription = Subscription(self._channel, routes, options, group=checked_group(group), name=name)
+        subscription = self._subscription(routes, options, group=checked_group(group), name=name)
         self._claim(subscription)
         self._runnables.append(subscription)
         return subscription
@@ -238,7 +245,7 @@ class Backbone(Sends[Produce]):
             shared.keyed = shared.keyed or route.keyed
             return
         settings: Any = chosen
-        subscription = Subscription(self._channel, [route], SubscriptionOptions(**settings), group=group, name=name)
+        subscription = self._subscription([route], SubscriptionOptions(**settings), group=group, name=name)
         self._claim(subscription)
         self._functions[(route.stream, group)] = route
         self._runnables.append(subscription)

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
 from typing_extensions import TypedDict
@@ -28,6 +28,9 @@ from .delivery._engine import Engine
 from .delivery._job import Attempt
 from .delivery._policy import Failure, Policy
 from .delivery._work import TookTooLong
+
+if TYPE_CHECKING:
+    from ._telemetry import Telemetry
 
 
 class Middleware(Protocol):
@@ -242,9 +245,17 @@ class Subscription:
     """Consumers in a group; made by `Backbone.subscribe`, run by `Backbone.run` or by itself."""
 
     def __init__(
-        self, channel: Channel, routes: Sequence[Route], options: SubscriptionOptions, *, group: str, name: str | None
+        self,
+        channel: Channel,
+        routes: Sequence[Route],
+        options: SubscriptionOptions,
+        *,
+        group: str,
+        name: str | None,
+        telemetry: Telemetry,
     ) -> None:
         self._channel = channel
+        self._telemetry = telemetry
         self._routes = list(routes)
         self._options = options
         self._group = group
@@ -286,7 +297,8 @@ class Subscription:
             self._engines = [engine for route in self._routes for engine in await self._engines_of(route)]
             if self._stopping:
                 return
-            async with asyncio.TaskGroup() as tasks:
+            watching = self._telemetry.watching(self._channel, self.streams, self._group)
+            async with watching, asyncio.TaskGroup() as tasks:
                 for engine in self._engines:
                     tasks.create_task(engine.run())
         finally:
@@ -324,7 +336,7 @@ class Subscription:
         )
         engines: list[Engine] = []
         for stream in await self._channel.partitions(route.stream):
-            work = Consumption(route, self._options, group=self._group)
+            work = self._telemetry.consumption(route, self._options, group=self._group)
             seat = self._channel.seat(
                 SeatOptions(
                     stream=stream,

@@ -20,6 +20,7 @@ from ._ports import PayloadStore
 from ._producer import DEADLINE, ProducerSender
 from ._read import Bound
 from ._settings import Durability
+from ._telemetry import Telemetry
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -60,13 +61,14 @@ class SyncBackbone(Sends[Sync]):
         stores: Sequence[PayloadStore] = (),
         deadline: timedelta = DEADLINE,
         durability: Durability | None = None,
+        telemetry: Telemetry | None = None,
     ) -> Self:
         """As `Backbone.connect`."""
 
         def make() -> Backbone:
             return Backbone.connect(
                 endpoint=endpoint, username=username, password=password, environment=environment,
-                store=store, stores=stores, deadline=deadline, durability=durability,
+                store=store, stores=stores, deadline=deadline, durability=durability, telemetry=telemetry,
             )  # fmt: skip
 
         return cls(make)
