@@ -1,4 +1,6 @@
-"""A consumer process: `consume.py keyed|unkeyed LOGS [LEASE_SECONDS] [MISFORTUNE]`.
+"""A consumer process: `consume.py keyed|unkeyed|once LOGS [LEASE_SECONDS] [MISFORTUNE]`.
+
+`once` is `unkeyed` with `idempotent=True`.
 
 MISFORTUNE: `raise:N` raises for each event whose number is a multiple of N, `kill:KEY/NUMBER` ends the process at once.
 """
@@ -63,6 +65,7 @@ async def main(kind: str, logs: Path, lease: float, misfortune: str) -> None:
             group=GROUP,
             concurrency=32,
             lease=timedelta(seconds=lease),
+            idempotent=kind == "once",
             retry=Retry(attempts=3, first_delay=timedelta(milliseconds=50), crashes=5 if misfortune else 20),
         )
         running = asyncio.create_task(backbone.run())

@@ -18,6 +18,7 @@ import redis
 
 from esb_runtime.testing import RedisServer
 
+from .proxy import FaultProxy
 from .story import GROUP, URI, Line, checksum, lines, parcel
 
 HERE = Path(__file__).parent
@@ -28,7 +29,7 @@ TAG = f"{{{URI}}}"
 class Consumers:
     """Consumer processes, of which one can be killed and replaced."""
 
-    server: RedisServer
+    server: RedisServer | FaultProxy
     arguments: list[str]
     count: int
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
@@ -55,6 +56,13 @@ class Consumers:
         self.kills += 1
         self.processes[n] = self._start()
 
+    def pause_one(self, chance: random.Random, seconds: float) -> None:
+        """SIGSTOP for one of them, and SIGCONT after this time."""
+        process = self.processes[chance.randrange(self.count)]
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(seconds)  # the length of the fault
+        process.send_signal(signal.SIGCONT)
+
     def replace_dead(self) -> int:
         """Start a new process for each that died; returns how many."""
         dead = [n for n, process in enumerate(self.processes) if process.poll() is not None]
@@ -78,7 +86,7 @@ class Consumers:
         return [process.wait(60) for process in self.processes]
 
 
-def start(server: RedisServer, script: str, *arguments: str) -> subprocess.Popen[bytes]:
+def start(server: RedisServer | FaultProxy, script: str, *arguments: str) -> subprocess.Popen[bytes]:
     """A Python process of this folder that finds the server through its environment."""
     environment = {**os.environ, **server.environment(), "PYTHONPATH": str(HERE)}
     return subprocess.Popen([sys.executable, str(HERE / script), *arguments], env=environment)

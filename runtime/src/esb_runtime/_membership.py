@@ -16,7 +16,7 @@ from ._ports import Channel, DeadLetter, Seat, SeatOptions, Settlements, Taken
 from .delivery._heartbeat import Heartbeat
 
 Bounds = Mapping[str, tuple[str, str]]
-STANDBY = 0.25
+STANDBY = 0.6
 """Seconds between two tries to become the one at work."""
 PAGE = 100
 

@@ -162,9 +162,9 @@ class SeatOptions:
 class Seat(Protocol):
     """One process's place in one group on one partition.
 
-    Every call but `beat` belongs to the event loop. With `owned` every call that changes the group checks the fencing
-    token in the same step and raises `OwnershipLost` when another process has taken over. All raise `GroupLost`
-    when the group is gone.
+    Every call but `beat` belongs to the event loop. Every call that changes the group (without `owned`: all but `read`)
+    checks the fencing token in the same step and raises `OwnershipLost` when this process's lease ended in between:
+    another process may have taken over. All raise `GroupLost` when the group is gone.
     """
 
     async def open(self) -> None:
@@ -172,12 +172,12 @@ class Seat(Protocol):
         ...
 
     async def acquire(self) -> bool:
-        """Become the owner, or stay it (always true without `owned`); false while another process is."""
+        """Take the lease and, with `owned`, become the owner, or stay it; false while another process is."""
         ...
 
     @property
     def tenure(self) -> str:
-        """Names the ownership: the same text for as long as it never ended in between ("" without `owned`)."""
+        """Names the lease: the same text for as long as it never ended in between."""
         ...
 
     def beat(self) -> bool:

@@ -231,10 +231,10 @@ class Outbox:
         while True:
             outcomes = await self.attempt(stream, records, until=until, least=0.0, together=True)
             trouble = _trouble(outcomes)
-            wait = next(waits)
-            if trouble is None or time.monotonic() + wait > until:
+            left = until - time.monotonic()
+            if trouble is None or left <= 0:
                 return outcomes if trouble is None else [self.gave_up(trouble, seconds)]
-            await asyncio.sleep(wait)
+            await asyncio.sleep(min(next(waits), left))
 
     async def attempt(
         self,
@@ -301,10 +301,10 @@ class _Line:
                 if trouble is None:
                     waits = _waits()
                     continue
-                wait = next(waits)
-                self._give_up(trouble, time.monotonic() + wait)
+                now = time.monotonic()
+                self._give_up(trouble, now)
                 if self._calls:
-                    await asyncio.sleep(wait)
+                    await asyncio.sleep(min(next(waits), max(self._calls[0].until - now, 0.0)))
         finally:
             self._writer = None
             for call in self._calls:
@@ -357,7 +357,7 @@ def _waits() -> Generator[float, None, None]:
     delay = 0.02
     while True:
         yield delay * (0.5 + random())  # noqa: S311 - spread, not secrecy
-        delay = min(delay * 2, 1.0)
+        delay = min(delay * 2, 0.8)
 
 
 def chunks(records: Sequence[Record]) -> Generator[Sequence[Record], None, None]:

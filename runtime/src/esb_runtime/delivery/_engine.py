@@ -20,10 +20,12 @@ logger = logging.getLogger("esb_runtime")
 
 WAIT = timedelta(seconds=5)
 """Longest wait for new events in one call."""
-STANDBY = 0.25
+STANDBY = 0.6
 """Seconds between two tries to become the owner."""
-TICK = 1.0
+TICK = 0.9
 """Seconds between two looks for events whose process died."""
+OWNERS_TICK = 2.0
+"""Seconds between an owner's looks for events that somebody gave back to the group."""
 PAGE = 100
 LAST_WORDS = 10.0
 """Seconds for writing the last outcomes at the end."""
@@ -110,7 +112,11 @@ class Engine:
         )
         await self._take_up()
         self._backoff.well()
-        await self._read()
+        looking = asyncio.create_task(self._look())
+        try:
+            await self._read()
+        finally:
+            looking.cancel()
 
     async def _quiet(self) -> None:
         """End the last session's heartbeat; it goes on until here, so that what drains keeps its lease."""
@@ -121,14 +127,11 @@ class Engine:
     async def _take_up(self) -> None:
         """Continue where the last session ended, or begin with what others left."""
         tenure = self._seat.tenure
-        if self._abandoned:
+        if self._abandoned or tenure != self._tenure:
             await self._runner.drop()
-            self._abandoned = False
-        if tenure != self._tenure or tenure == "":
-            if self._policy.ordered:
-                await self._runner.drop()
-                await self._recover()
-            self._tenure = tenure
+        if tenure != self._tenure or not self._policy.ordered:
+            await self._recover()  # before anything new, for it is older
+        self._abandoned, self._tenure = False, tenure
         self._runner.resume()
         await self._reconcile()
 
@@ -152,21 +155,30 @@ class Engine:
                 self._admit([_as_it_arrived(one)])
 
     async def _read(self) -> None:
-        """Take new events as room allows; look for dead neighbours once a second."""
-        looked = 0.0
+        """Take new events as room allows."""
         while True:
             self._go_on()
             await self._runner.room()
-            if not self._policy.ordered and self._loop.time() - looked >= TICK:
-                await self._recover()
-                looked = self._loop.time()
-            self._admit(await self._seat.returned())
-            wait = WAIT if self._policy.ordered else timedelta(seconds=TICK)
-            self._admit(await self._seat.read(self._runner.appetite(), wait))
+            self._admit(await self._seat.read(self._runner.appetite(), WAIT))
             if self._runner.busy:
                 await asyncio.sleep(0)
 
+    async def _look(self) -> None:
+        """Look for what others left or gave back, beside a read that may wait for long."""
+        try:
+            while True:
+                await asyncio.sleep(OWNERS_TICK if self._policy.ordered else TICK)
+                if self._policy.ordered:
+                    await self._runner.room()
+                    self._admit(await self._seat.returned())
+                else:
+                    await self._recover()
+        except Exception as error:  # noqa: BLE001 - it ends the session, as if the read had met it
+            self._interrupt(error)
+
     def _admit(self, taken: Sequence[Taken]) -> None:
+        if taken and self._heartbeat is not None:
+            self._heartbeat.hurry()
         for one in taken:
             self._runner.admit(Job(one, ordered=self._policy.ordered))
 
@@ -186,7 +198,7 @@ class Engine:
             self._session.cancel()
 
     def _lost(self) -> None:
-        if self._stopping.is_set() and self._policy.ordered:
+        if self._stopping.is_set():
             self._runner.cancel_handlers()
         else:
             self._interrupt(OwnershipLost(self._name, ""))
@@ -199,8 +211,8 @@ class Engine:
             return
         if not isinstance(error, ChannelError):
             raise error
-        if isinstance(error, OwnershipLost) and self._policy.ordered:
-            await self._runner.drop()  # it is pending, not lost: whoever owns the stream now takes it over
+        if isinstance(error, OwnershipLost):
+            await self._runner.drop()  # it is pending, not lost: whoever has it now handles it
             self._tenure = None
         await self._backoff.note(error, self._stopping, at_once=isinstance(error, OwnershipLost | GroupLost))
 

@@ -11,6 +11,11 @@ from datetime import timedelta
 from .._errors import EsbError
 from .._ports import Seat
 
+BUSY = 1.0
+"""Seconds between two beats while events come: as old as the group's floor may get."""
+IDLE = 10.0
+"""Seconds between two beats while nothing comes (or a third of the lease, if that is less)."""
+
 
 class Heartbeat:
     """Renews a seat's lease until it is stopped, lost, or not renewed for a whole lease.
@@ -24,32 +29,49 @@ class Heartbeat:
     ) -> None:
         self._seat = seat
         self._lease = lease.total_seconds()
-        self._interval = min(self._lease / 3, 1.0)
         self._loop = asyncio.get_running_loop()
         self._lost = lost
         self._alive = alive
-        self._stopped = threading.Event()
+        self._awake = threading.Event()
+        self._stopped = False
+        self._events = True
         self._thread = threading.Thread(target=self._run, name=f"esb lease {name}", daemon=True)
         self._thread.start()
 
+    def hurry(self) -> None:
+        """Events come: beat at the pace of those."""
+        if not self._events:
+            self._events = True
+            self._awake.set()
+
     def silence(self) -> None:
         """No further beat, without waiting for one that is under way."""
-        self._stopped.set()
+        self._stopped = True
+        self._awake.set()
 
     async def stop(self) -> None:
         """End the thread."""
         self.silence()
         await asyncio.to_thread(self._thread.join)
 
+    def _wait(self) -> bool:
+        """Wait for the next beat; false when there is none."""
+        pace = BUSY if self._events else IDLE
+        self._events = False
+        if self._awake.wait(min(self._lease / 3, pace)) and not self._stopped:
+            self._awake.clear()
+            self._awake.wait(min(self._lease / 3, BUSY))  # somebody was in a hurry: only now there is news
+        return not self._stopped
+
     def _run(self) -> None:
         renewed = time.monotonic()
-        while not self._stopped.wait(self._interval):
+        while self._wait():
             try:
                 kept = self._alive() and self._seat.beat()
                 renewed = time.monotonic() if kept else renewed
             except EsbError:
                 kept = time.monotonic() - renewed < self._lease  # the loop's own commands report the outage
-            if not kept and not self._stopped.is_set():
+            if not kept and not self._stopped:
                 try:
                     self._loop.call_soon_threadsafe(self._lost)
                 except RuntimeError:

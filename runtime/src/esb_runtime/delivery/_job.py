@@ -42,6 +42,11 @@ class Job:
         return self.starts > self.failures
 
     @property
+    def crashes(self) -> int:
+        """How many of its starts ended without an outcome."""
+        return self.starts - self.failures
+
+    @property
     def ended_starts(self) -> int:
         """Its starts, without one that a clean stop interrupts: being stopped costs no attempt."""
         return self.starts - self.running

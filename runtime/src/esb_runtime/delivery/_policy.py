@@ -94,10 +94,9 @@ def _again(job: Job, failure: Failure, after: timedelta | None, retry: Retry) ->
 
 def crashed_too_often(job: Job, retry: Retry) -> DeadLetter | None:
     """The dead letter of an event whose handler never got to an outcome, when that happened too often."""
-    crashes = job.starts - job.failures
-    if crashes < retry.crashes:
+    if job.crashes < retry.crashes:
         return None
-    return letter_for(job, f"its handler was started {crashes} times and never came to an end: the process died")
+    return letter_for(job, f"its handler was started {job.crashes} times and never came to an end: the process died")
 
 
 def letter_for(job: Job, reason: str, traceback: str = "") -> DeadLetter:

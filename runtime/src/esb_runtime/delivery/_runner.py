@@ -82,7 +82,10 @@ class Runner:
         self._jobs[job.id] = job
         self._buffer.load(job)
         if self._lanes.enter(job):
-            self._schedule.add(job)
+            if job.crashes > 1:  # it may have been chance once; from the second time on a crash loop slows down
+                self._park(job, self._policy.retry.delay(job.crashes - 1))
+            else:
+                self._schedule.add(job)
         elif self._lanes.head(job).id in self._timers:
             self._buffer.park(job)
 

@@ -32,19 +32,16 @@ class MemorySeat(Seat):
         self._stores = stores
         self._lease = options.lease.total_seconds()
         self._remember = options.remember.total_seconds() if options.remember else 0.0
-        # an owner without a mark must fail every check of the token, so it starts with one that nobody ever gets
-        self._mark = "-" if options.owned else ""
+        self._mark = "-"  # nobody ever gets this one: without a mark every check of it fails
 
     @property
     def tenure(self) -> str:
-        """The token and name under which this process owns the stream."""
+        """The token and name under which this process takes part."""
         return self._mark
 
     async def open(self) -> None:
         """Make the group exist, and this process's lease with it."""
         await self._server.call(self._open)
-        if not self._options.owned:
-            self.beat()
 
     def _open(self, state: State) -> None:
         stream, group = self._options.stream, self._options.group
@@ -66,19 +63,30 @@ class MemorySeat(Seat):
         return ZERO if log.last < records.floor else records.floor
 
     async def acquire(self) -> bool:
-        """Become the owner, or stay it."""
-        return not self._options.owned or await self._server.call(self._acquire)
+        """Become the owner, unless somebody is; without ownership, take the lease."""
+        return await self._server.call(self._acquire)
 
     def _acquire(self, state: State) -> bool:
         records, now = self._records(state), state.clock.monotonic()
-        owner = records.owner_at(now)
+        owner = records.owner_at(now) if self._options.owned else ""
         if owner and owner != self._mark:
             return False
-        if not owner:
+        if not self._holds(records, now):
             records.fence += 1
-            self._mark = records.owner = f"{records.fence}|{self._options.consumer}"
-        records.owner_until = records.leases[self._options.consumer] = now + self._lease
+            self._mark = f"{records.fence}|{self._options.consumer}"
+        self._renew(records, now)
         return True
+
+    def _holds(self, records: GroupRecords, now: float) -> bool:
+        """Whether what this process took is still its own."""
+        if self._options.owned:
+            return records.owner_at(now) == self._mark
+        return self._mark != "-" and alive(records.leases, self._options.consumer, now)
+
+    def _renew(self, records: GroupRecords, now: float) -> None:
+        if self._options.owned:
+            records.owner, records.owner_until = self._mark, now + self._lease
+        records.leases[self._options.consumer] = now + self._lease
 
     def beat(self) -> bool:
         """Renew the lease, and keep the group's floor."""
@@ -86,11 +94,9 @@ class MemorySeat(Seat):
 
     def _beat(self, state: State) -> bool:
         records, now = self._records(state), state.clock.monotonic()
-        if self._options.owned:
-            if records.owner_at(now) != self._mark:
-                return False
-            records.owner_until = now + self._lease
-        records.leases[self._options.consumer] = now + self._lease
+        if not self._holds(records, now):
+            return False
+        self._renew(records, now)
         log = state.log(self._options.stream)
         group = log.groups.get(self._options.group) if log else None
         if group is not None:
@@ -136,7 +142,7 @@ class MemorySeat(Seat):
         """New events, each counted as started once."""
 
         def delivered(state: State) -> Page:
-            group = self._group(state)
+            group = self._group(state, check=self._options.owned)
             group.consumers.add(self._options.consumer)
             log = state.made(self._options.stream)
             ids = log.after(group.delivered, count)
@@ -217,7 +223,7 @@ class MemorySeat(Seat):
             group = self._group(state)
             for id_, starts in entries.items():
                 pending = group.pending.get(entry_order(id_))
-                if pending is not None:
+                if pending is not None and self._options.consumer in (holder, pending.holder):
                     pending.holder, pending.starts, pending.since = holder, starts, state.clock.monotonic()
             state.announce(self._options.stream)
 
@@ -236,8 +242,9 @@ class MemorySeat(Seat):
                 if self._remember and message_id:
                     records.done[records.epoch, message_id] = now + self._remember
             for failed in map(entry_order, settlements.failed):
-                if failed in group.pending:
-                    records.failures[failed] = records.failures.get(failed, 0) + 1
+                failures = records.failures.get(failed, 0)
+                if failed in group.pending and failures < group.pending[failed].starts:
+                    records.failures[failed] = failures + 1
             for letter in settlements.dead:
                 self._bury(group, records, letter, whole[letter.id])
             state.announce(SETTLED)
@@ -290,7 +297,7 @@ class MemorySeat(Seat):
     def _group(self, state: State, *, check: bool = True) -> Group:
         """The group, if this process may change it."""
         stream, group = self._options.stream, self._options.group
-        if check and self._options.owned and self._records(state).owner_at(state.clock.monotonic()) != self._mark:
+        if check and not self._holds(self._records(state), state.clock.monotonic()):
             raise OwnershipLost(stream, group)
         log = state.log(stream)
         if log is None or group not in log.groups:

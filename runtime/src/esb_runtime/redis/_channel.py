@@ -79,6 +79,8 @@ class RedisChannel(Channel):
             else:
                 words.append(0)
         replies: list[Any] = await self._commands.run("append", keys, words)
+        if replies and replies[0] and replies[0].startswith(b"!READONLY"):
+            await self._commands.forget_connections()
         return [self._outcome(stream, key, reply) for key, reply in zip(keys[1:], replies, strict=True)]
 
     async def _save(self, store: PayloadStore, stream: str, records: Sequence[Record]) -> None:

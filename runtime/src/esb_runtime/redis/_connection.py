@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -25,24 +26,22 @@ from ._scripts import Script, script
 Word = bytes | str | int
 """What a command is made of."""
 
-PASSING = (
-    "LOADING",
-    "READONLY",
-    "MASTERDOWN",
-    "CLUSTERDOWN",
-    "TRYAGAIN",
-    "BUSY",
-    "MISCONF",
-    "OOM",
-    "NOREPLICAS",
-    "UNBLOCKED",
+_PASSING = re.compile(
+    r"\b(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY|MISCONF|OOM|NOREPLICAS|UNBLOCKED"
+    r"|max number of clients)\b"
 )
-"""Answers of a server that may be well again soon: they count as unavailable."""
+"""Answers of a server that may be well again soon: they count as unavailable. Before Redis 7 they stand inside the
+error of a script, not at its beginning."""
 LOGIN = ("NOAUTH", "WRONGPASS", "NOPERM", "invalid username-password")
 """Answers of a server that does not let this user in, or not this far."""
 SOCKET_TIMEOUT = 10.0
 """Seconds that a command may take; a blocking read adds its own wait."""
 CONNECT_TIMEOUT = 5.0
+
+
+def passing(text: str) -> bool:
+    """Whether a server that answers this may be well again soon."""
+    return _PASSING.search(text) is not None
 
 
 class Connection:
@@ -56,7 +55,11 @@ class Connection:
     async def call(self, *words: Word, stream: str = "", group: str = "") -> Any:
         """One command, about this stream and group. Raises esb's errors."""
         with translated(self.endpoint, stream, group):
-            return await self._redis.execute_command(*words)
+            try:
+                return await self._redis.execute_command(*words)
+            except errors.ReadOnlyError:
+                await self.forget_connections()
+                raise
 
     async def run(self, name: str, keys: Sequence[str], arguments: Sequence[Word], *, group: str = "") -> Any:
         """One script, whose first key is what it is about; the server learns it when it does not know it."""
@@ -66,6 +69,13 @@ class Connection:
                 return await self._redis.execute_command("EVALSHA", lua.digest, len(keys), *keys, *arguments)
             except errors.NoScriptError:
                 return await self._redis.execute_command("EVAL", lua.source, len(keys), *keys, *arguments)
+            except errors.ReadOnlyError:
+                await self.forget_connections()
+                raise
+
+    async def forget_connections(self) -> None:
+        """This server is a replica now: the next connection may lead to the one that took over its name."""
+        await self._redis.connection_pool.disconnect(inuse_connections=False)
 
     async def run_then(
         self, name: str, keys: Sequence[str], calls: Sequence[Sequence[Word]], words: Sequence[Word]
@@ -173,7 +183,7 @@ def _answered(endpoint: str, error: errors.ResponseError, stream: str, group: st
         return WrongKeyType(stream, "stream")
     if any(word in text for word in LOGIN):
         return LoginRefused(endpoint, words_of(error))
-    if isinstance(error, errors.OutOfMemoryError | errors.ReadOnlyError) or any(word in text for word in PASSING):
+    if isinstance(error, errors.OutOfMemoryError | errors.ReadOnlyError) or passing(text):
         return ChannelUnavailable(endpoint, words_of(error))
     return ChannelError(f"Redis at {endpoint}: {words_of(error)}")
 

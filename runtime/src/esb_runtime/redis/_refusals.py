@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .._errors import ChannelError, ChannelUnavailable, LoginRefused, WrongKeyType
-from ._connection import PASSING
+from ._connection import passing
 
 
 def refusal(endpoint: str, key: str, text: str) -> ChannelError:
@@ -12,6 +12,6 @@ def refusal(endpoint: str, key: str, text: str) -> ChannelError:
         return WrongKeyType(key, "key of esb")
     if any(word in text for word in ("NOPERM", "NOAUTH", "WRONGPASS")):
         return LoginRefused(endpoint, text[:200])
-    if any(word in text for word in PASSING):
+    if passing(text):
         return ChannelUnavailable(endpoint, text[:200])
     return ChannelError(f"Redis at {endpoint}: {text[:200]}")

@@ -21,7 +21,6 @@ from ._scripts import script
 
 ACKS_PER_CALL = 1000
 RETURNED_PER_CALL = 100
-_RELEASED = _keys.RELEASED.encode()
 
 
 class RedisSeat(Seat):
@@ -41,19 +40,19 @@ class RedisSeat(Seat):
         self._commands = commands
         self._blocking = blocking
         self._payloads = payloads
-        self._owner = _keys.owner_key(stream, group)
         self._lease = _keys.lease_key(stream, group, consumer)
+        self._held = _keys.owner_key(stream, group) if options.owned else self._lease
         self._floor = _keys.floor_key(stream, group)
         self._failures = _keys.failures_key(stream, group)
         self._epoch = _keys.epoch_key(stream, group)
         self._lease_ms = max(int(options.lease.total_seconds() * 1000), 1)
         self._remember_ms = int(options.remember.total_seconds() * 1000) if options.remember else 0
-        # an owner without a mark must fail every check of the token, so it starts with one that nobody ever gets
-        self._mark = "-" if options.owned else ""
+        self._mark: str = "-"  # nobody ever gets this one: without a mark every check of it fails
         self._opened = False
         self._pruned_at = 0.0
         self._read_up_to = "0-0"
-        self._others: list[bytes] = []
+        self._nothing_new = False
+        self._standing_by = False
         timeout = max(options.lease.total_seconds() / 3, 0.05)
         self._heart = ThreadConnection(endpoint, timeout=min(timeout, 5.0))
 
@@ -65,39 +64,38 @@ class RedisSeat(Seat):
         delivered: bytes = await self._run("open", keys, (self._options.group, start))
         self._read_up_to = delivered.decode()
         self._opened = True
-        if not self._options.owned:
-            self._heard(await self._run("beat", self._beat_keys(), self._beat_words()))
+        self._nothing_new = False
 
     async def acquire(self) -> bool:
-        """Become the owner, unless somebody is."""
-        if not self._options.owned:
-            return True
-        keys = (self._owner, _keys.fence_key(self._options.stream, self._options.group))
-        mark: bytes | None = await self._run("acquire", keys, (self._options.consumer, self._lease_ms, self._mark))
+        """Become the owner, unless somebody is; without ownership, take the lease."""
+        if self._standing_by and await self._commands.call("EXISTS", self._held):
+            return False  # who stands by asks often, so that is one command
+        keys = (self._held, _keys.fence_key(self._options.stream, self._options.group))
+        mark: bytes | None = await self._run(
+            "acquire", keys, (self._options.consumer, self._lease_ms, self._mark, int(self._options.owned))
+        )
+        self._standing_by = not mark
         if not mark:
             return False
-        self._mark = mark.decode()
-        self._heard(await self._run("beat", self._beat_keys(), self._beat_words()))
+        before, self._mark = self._mark, str(mark.decode())
+        if self._mark != before and self._options.owned:
+            await self._run("beat", self._beat_keys(), self._beat_words())  # the owner has a lease beside
         return True
 
     @property
     def tenure(self) -> str:
-        """The token and name under which this process owns the stream."""
+        """The token and name under which this process takes part."""
         return self._mark
 
     def beat(self) -> bool:
         """Renew the lease from the heartbeat's thread."""
-        return self._heard(self._heart.run(script("beat"), self._beat_keys(), self._beat_words()))
+        return bool(self._heart.run(script("beat"), self._beat_keys(), self._beat_words()))
 
     def _beat_keys(self) -> tuple[str, ...]:
-        return (self._options.stream, self._owner, self._lease, self._floor)
+        return (self._options.stream, self._held, self._lease, self._floor)
 
     def _beat_words(self) -> tuple[Word, ...]:
-        return (self._options.group, self._mark, self._options.consumer, self._lease_ms)
-
-    def _heard(self, reply: list[Any]) -> bool:
-        self._others = reply[1:]
-        return bool(reply[0])
+        return (self._options.group, self._mark, self._lease_ms)
 
     async def recover(self, after: str, count: int) -> tuple[list[Taken], str | None]:
         """Take over what nobody alive holds; with ownership, everything pending."""
@@ -107,14 +105,30 @@ class RedisSeat(Seat):
             if further is None:
                 await self._prune()
             return taken, further
-        # what was handed back is looked for each time: the heartbeat's news may be a second old
-        for other in sorted({*self._others, _RELEASED}):
-            taken = await self._inherit(other.decode(), after, count)
+        holders = await self._dead_holders()
+        for holder in holders:
+            taken = await self._inherit(holder, after, count)
             if taken:
                 return taken, "0-0"
-        if self._others or time.monotonic() - self._pruned_at > self._options.lease.total_seconds():
+        if holders or time.monotonic() - self._pruned_at > self._options.lease.total_seconds():
             await self._prune()
         return [], None
+
+    async def _holders(self) -> list[str]:
+        """Who else holds something in the group."""
+        stream, group = self._options.stream, self._options.group
+        summary: list[Any] = await self._commands.call("XPENDING", stream, group, stream=stream, group=group)
+        names = sorted(found[0].decode() for found in summary[3] or ())
+        return [name for name in names if name != self._options.consumer]
+
+    async def _dead_holders(self) -> list[str]:
+        """Those of them who have no lease (any more)."""
+        stream, group = self._options.stream, self._options.group
+        others = await self._holders()
+        if not others:
+            return []
+        living = await self._commands.pipeline([("EXISTS", _keys.lease_key(stream, group, name)) for name in others])
+        return [name for name, alive in zip(others, living, strict=True) if alive == 0]
 
     async def _inherit(self, holder: str, after: str, count: int) -> list[Taken]:
         kind, mine = _keys.kind_left(holder), self._options.implements
@@ -125,7 +139,7 @@ class RedisSeat(Seat):
 
     async def _recover(self, after: str, count: int, holder: str, *, idle: int = 0) -> list[Any]:
         stream, group = self._options.stream, self._options.group
-        keys = (stream, self._owner, self._failures, _keys.lease_key(stream, group, holder))
+        keys = (stream, self._held, self._failures, _keys.lease_key(stream, group, holder))
         words = (group, self._options.consumer, self._mark, after if not holder else "0-0", count, holder, idle)
         reply: list[Any] = await self._run("recover", keys, words)
         return reply
@@ -164,24 +178,23 @@ class RedisSeat(Seat):
         return reply[0][1] if reply else []
 
     async def _read_owned(self, count: int, block: int) -> list[Any]:
+        """What is there, or what comes meanwhile. A wait that was in vain is followed by a wait, not by a look."""
         stream = self._options.stream
         words = (self._options.group, self._options.consumer, self._mark, count)
-        reply: list[Any] = await self._run("read", (stream, self._owner), words)
+        reply = None if block and self._nothing_new else await self._run("read", (stream, self._held), words)
         if not reply and block:
-            came = await self._blocking.call(
+            news = await self._blocking.call(
                 "XREAD", "COUNT", 1, "BLOCK", block, "STREAMS", stream, self._read_up_to, stream=stream
             )
-            reply = await self._run("read", (stream, self._owner), words) if came else []
+            self._nothing_new = not news
+            reply = await self._run("read", (stream, self._held), words) if news else None
         return reply[0][1] if reply else []
 
     async def returned(self) -> list[Taken]:
-        """What was given back to the group that this process owns, when the heartbeat saw some."""
-        if not self._options.owned or _RELEASED not in self._others:
+        """What was given back to the group that this process owns."""
+        if not self._options.owned or _keys.RELEASED not in await self._holders():
             return []
-        taken = await self._inherit(_keys.RELEASED, "0-0", RETURNED_PER_CALL)
-        if len(taken) < RETURNED_PER_CALL:
-            self._others = [other for other in self._others if other != _RELEASED]
-        return taken
+        return await self._inherit(_keys.RELEASED, "0-0", RETURNED_PER_CALL)
 
     async def mine(self, after: str, count: int) -> tuple[list[Taken], str | None]:
         """What the group counts as this process's own."""
@@ -243,7 +256,7 @@ class RedisSeat(Seat):
         words: list[Word] = [self._options.group, self._options.consumer, self._mark]
         for id_, count in starts.items():
             words += (id_, count)
-        await self._run("starting", (self._options.stream, self._owner), words)
+        await self._run("starting", (self._options.stream, self._held), words)
 
     async def settle(self, settlements: Settlements) -> None:
         """Write outcomes: what was handled and what failed in one step, then each dead letter in its own."""
@@ -251,7 +264,7 @@ class RedisSeat(Seat):
         handled, failed = settlements.handled, settlements.failed
         while handled or failed:
             part, handled = handled[:ACKS_PER_CALL], handled[ACKS_PER_CALL:]
-            keys = [stream, self._owner, self._failures, self._epoch]
+            keys = [stream, self._held, self._failures, self._epoch]
             if self._remember_ms:
                 keys += [_keys.done_key(stream, group, message_id) for _, message_id in part if message_id]
             words: list[Word] = [
@@ -270,7 +283,7 @@ class RedisSeat(Seat):
     async def _bury(self, letter: DeadLetter) -> None:
         stream, group = self._options.stream, self._options.group
         keys = (
-            stream, self._owner, self._failures, _keys.payload_key(stream, letter.message_id),
+            stream, self._held, self._failures, _keys.payload_key(stream, letter.message_id),
             _keys.dead_letter_stream(stream, group), _keys.dead_letter_payload_key(stream, group, letter.id),
         )  # fmt: skip
         outside = [word for pair in (await self._payloads.elsewhere(stream, letter.id)).items() for word in pair]
@@ -280,16 +293,16 @@ class RedisSeat(Seat):
     async def hand_back(self, entries: Mapping[str, int], *, to: str = "") -> None:
         """Give entries back, with the starts they really had."""
         holder = _keys.left_to(to) if to else _keys.RELEASED
-        words: list[Word] = [self._options.group, self._mark, holder]
+        words: list[Word] = [self._options.group, self._mark, self._options.consumer, holder]
         for id_, starts in entries.items():
             words += (id_, starts)
-        await self._run("hand_back", (self._options.stream, self._owner), words)
+        await self._run("hand_back", (self._options.stream, self._held), words)
 
     async def leave(self) -> None:
         """Give up ownership and lease; the name goes when nothing is pending under it."""
         try:
             words = (self._options.group, self._mark, self._options.consumer)
-            await self._run("leave", (self._options.stream, self._owner, self._lease), words)
+            await self._run("leave", (self._options.stream, self._held, self._lease), words)
         finally:
             await asyncio.to_thread(self._heart.close)
 

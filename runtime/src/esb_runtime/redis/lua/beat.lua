@@ -1,15 +1,12 @@
--- Renews a lease (and the ownership, where there is one) and keeps the group's floor.
--- KEYS: stream, owner, lease, floor  ARGV: group, mark ('' without ownership), consumer, lease in ms
--- returns {1 or 0 (ownership lost), other consumers with pending entries}
-if ARGV[2] ~= '' then
-  if redis.call('GET', KEYS[2]) ~= ARGV[2] then return {0} end
-  redis.call('PEXPIRE', KEYS[2], ARGV[4])
-end
-redis.call('SET', KEYS[3], '1', 'PX', ARGV[4])
+-- Renews what a process holds (the stream's ownership, or its own lease) and keeps the group's floor.
+-- KEYS: stream, what it holds, its lease, floor  ARGV: group, mark, lease in ms
+-- returns 1, or 0 when it holds it no longer
+if redis.call('GET', KEYS[2]) ~= ARGV[2] then return 0 end
+redis.call('PEXPIRE', KEYS[2], ARGV[3])
+if KEYS[3] ~= KEYS[2] then redis.call('SET', KEYS[3], ARGV[2], 'PX', ARGV[3]) end
 
-local others = {1}
 local pending = redis.pcall('XPENDING', KEYS[1], ARGV[1])
-if pending.err then return others end
+if pending.err then return 1 end
 if pending[1] > 0 then
   local ms, seq = pending[2]:match('^(%d+)-(%d+)$')
   local floor
@@ -19,10 +16,7 @@ if pending[1] > 0 then
     floor = string.format('%.0f', tonumber(ms) - 1) .. '-18446744073709551615'
   end
   redis.call('SET', KEYS[4], floor)
-  for _, consumer in ipairs(pending[4]) do
-    if consumer[1] ~= ARGV[3] then others[#others + 1] = consumer[1] end
-  end
-  return others
+  return 1
 end
 for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
   local name, id
@@ -32,4 +26,4 @@ for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
   end
   if name == ARGV[1] then redis.call('SET', KEYS[4], id) end
 end
-return others
+return 1

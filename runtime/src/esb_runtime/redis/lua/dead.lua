@@ -1,9 +1,8 @@
 -- Moves one event to the group's dead letters, in one step. The dead letter owns a copy of the payload.
--- KEYS: stream, owner, failures, payload, dead letters, the dead letter's payload
--- ARGV: group, mark ('' without ownership), id, n, n words of a payload that lies outside Redis, then the dead
---       letter's own words
+-- KEYS: stream, what the process holds, failures, payload, dead letters, the dead letter's payload
+-- ARGV: group, mark, id, n, n words of a payload that lies outside Redis, then the dead letter's own words
 -- returns 1, or 0 when the event was settled already
-if ARGV[2] ~= '' and redis.call('GET', KEYS[2]) ~= ARGV[2] then return redis.error_reply('ESBOWNER lost') end
+if redis.call('GET', KEYS[2]) ~= ARGV[2] then return redis.error_reply('ESBOWNER lost') end
 local held = redis.call('TYPE', KEYS[5]).ok
 if held ~= 'none' and held ~= 'stream' then return redis.error_reply('WRONGTYPE ' .. held) end
 if redis.call('XACK', KEYS[1], ARGV[1], ARGV[3]) == 0 then return 0 end

@@ -1,7 +1,7 @@
 -- Takes over pending entries in id order, without counting a start (JUSTID leaves the counter alone).
--- KEYS: stream, owner, failures, the holder's lease  ARGV: group, consumer, mark ('' without ownership), after, count, holder ('' = all), least idle time in ms
+-- KEYS: stream, what the process holds, failures, the holder's lease  ARGV: group, consumer, mark, after, count, holder ('' = all), least idle time in ms
 -- returns {id to go on after ('' at the end), id, starts, failures, id, starts, failures, ...}
-if ARGV[3] ~= '' and redis.call('GET', KEYS[2]) ~= ARGV[3] then
+if redis.call('GET', KEYS[2]) ~= ARGV[3] then
   return redis.error_reply('ESBOWNER lost')
 end
 if ARGV[6] ~= '' and redis.call('EXISTS', KEYS[4]) == 1 then return {''} end

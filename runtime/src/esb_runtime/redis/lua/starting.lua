@@ -1,6 +1,6 @@
 -- Counts the next start of entries, just before it happens.
--- KEYS: stream, owner  ARGV: group, consumer, mark ('' without ownership), then id, count, id, count, ...
-if ARGV[3] ~= '' and redis.call('GET', KEYS[2]) ~= ARGV[3] then return redis.error_reply('ESBOWNER lost') end
+-- KEYS: stream, what the process holds  ARGV: group, consumer, mark, then id, count, id, count, ...
+if redis.call('GET', KEYS[2]) ~= ARGV[3] then return redis.error_reply('ESBOWNER lost') end
 for n = 4, #ARGV, 2 do
   redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], '0', ARGV[n], 'RETRYCOUNT', ARGV[n + 1], 'JUSTID')
 end

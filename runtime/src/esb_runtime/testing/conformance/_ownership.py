@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -43,9 +44,52 @@ class Ownership(ChannelSubject):
         await seats.take("bob", owned=True, group="two")
 
     async def test_nobody_owns_a_shared_stream(self, seats: Seats) -> None:
-        """Without `owned` everybody may take part, and there is no tenure."""
+        """Without `owned` everybody may take part, each under a lease of its own."""
         ann, bob = await seats.take("ann"), await seats.take("bob")
-        assert ann.tenure == bob.tenure == ""
+        assert ann.tenure != bob.tenure
+        before = ann.tenure
+        assert await ann.acquire()
+        assert ann.tenure == before
+
+    async def test_past_its_lease(self, channel: Channel, stream: str, seats: Seats) -> None:
+        """A consumer of a shared stream that slept past its lease learns it, and changes nothing any more."""
+        await appended(channel, stream, 2)
+        ann, bob = await seats.take("ann", lease=SHORT), await seats.take("bob")
+        before = ann.tenure
+        first, second = await ann.read(2, PATIENCE)
+        await eventually(lambda: recovered(bob))
+        attempts: list[Callable[[], Awaitable[None]]] = [
+            lambda: ann.starting({first.stored.key.id: 9}),
+            lambda: ann.settle(handled(first)),
+            lambda: ann.settle(failed(first)),
+            lambda: ann.settle(dead(second)),
+            lambda: ann.hand_back({first.stored.key.id: 0}),
+        ]
+        for attempt in attempts:
+            with pytest.raises(OwnershipLost):
+                await attempt()
+        assert not await beat(ann)
+        assert [(event.starts, event.failures) for event in (await bob.mine("0-0", 9))[0]] == [(1, 0), (1, 0)]
+        assert await ann.acquire()
+        assert ann.tenure != before
+        assert (await ann.mine("0-0", 9))[0] == []
+
+    async def test_repeated_steps(self, channel: Channel, stream: str, seats: Seats) -> None:
+        """A step whose reply was lost is repeated, and counts once: failures, hand-backs, acknowledgements."""
+        await appended(channel, stream, 2)
+        ann, bob = await seats.take("ann"), await seats.take("bob", lease=SHORT)
+        first, second = await ann.read(9, PATIENCE)
+        for _ in range(3):
+            await ann.settle(failed(first))
+            await ann.hand_back({second.stored.key.id: 0})
+        assert [event.failures for event in (await ann.mine("0-0", 9))[0]] == [1]
+        assert ids(await recovered(bob)) == ids([second])
+        await ann.hand_back({second.stored.key.id: 0})
+        assert ids((await bob.mine("0-0", 9))[0]) == ids([second]), "it is bob's now, and stays so"
+        for _ in range(2):
+            await ann.settle(handled(first))
+        await ann.settle(failed(first))
+        assert (await ann.mine("0-0", 9))[0] == []
 
     async def test_tenure(self, seats: Seats) -> None:
         """A tenure keeps its name for as long as it lasts, and no other has the same."""
