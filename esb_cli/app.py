@@ -22,11 +22,15 @@ COMMANDS: tuple[str, ...] = (
     "tail",
     "get",
     "replay",
+    "export",
+    "import",
     "ls",
     "show",
     "doctor",
 )
 """Modules of `esb_cli.commands`, in the order of `esb --help`. Each has `command` (a function) or `app` (a group)."""
+MODULES = {"import": "import_"}
+"""Modules of commands that are named by a word of Python's."""
 
 EPILOG = """\b
 Exit codes: 0 done, 1 the work failed, 2 usage, 3 Redis not reachable or login
@@ -70,7 +74,7 @@ def build() -> typer.Typer:
     )
     app.callback()(_options)
     for name in COMMANDS:
-        module = import_module(f"esb_cli.commands.{name}")
+        module = import_module(f"esb_cli.commands.{MODULES.get(name, name)}")
         if hasattr(module, "app"):
             app.add_typer(module.app, name=name)
         else:

@@ -79,6 +79,18 @@ def milliseconds(text: str, *, now: int) -> int:
         raise Failure(f"{text!r} is no position: write {FORMS}", Exit.USAGE) from None
 
 
+def later(one: str, other: str) -> str:
+    """The later one of two lower bounds (`(id` excludes the id itself)."""
+
+    def order(bound: str) -> tuple[int, int, bool]:
+        if bound == "-":
+            return 0, 0, False
+        milliseconds, _, sequence = bound.removeprefix("(").partition("-")
+        return int(milliseconds), int(sequence or 0), bound.startswith("(")
+
+    return max(one, other, key=order)
+
+
 def _milliseconds(word: str, now: int) -> int:
     """Each form in turn; raises `ValueError` for none of them."""
     if _UNIX.fullmatch(word):

@@ -56,6 +56,9 @@ def command(
     until: UntilOption = None,
     event: EventOption = None,
     where: WhereOption = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="With --to-uri: go on behind the last event that it holds a copy of.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would be replayed.")] = False,
     show_personal: ShowPersonalOption = False,
     environment: EnvironmentOption = "",
@@ -70,6 +73,7 @@ def command(
     \b
     Examples:
       esb replay event-demo --since -1h --event order_placed --to-uri copy
+      esb replay event-demo --to-uri copy --resume
       esb replay event-demo --into mycompany.events.views:OrdersPerProduct
       esb replay event-demo --since 2026-11-23 --to-file - | jq .args
     """
@@ -90,8 +94,11 @@ def command(
         until=until,
         only=frozenset(event or ()),
         where=conditions(where),
+        resume=resume,
         dry_run=dry_run,
     )
+    if resume and to_uri is None:
+        raise Failure("--resume goes on with a copy: name it with --to-uri", Exit.USAGE)
     chosen = connection.choose(endpoint, pass_file)
     outcome = asyncio.run(_replay(chosen, plan, Masks.of_workspace(show_personal=show_personal)))
     code = outcome if isinstance(outcome, int) else _run(chosen, into or "", *outcome)
@@ -112,6 +119,7 @@ class Plan:
     until: str | None
     only: frozenset[str]
     where: Sequence[Condition]
+    resume: bool
     dry_run: bool
 
 
@@ -131,6 +139,8 @@ async def _replay(chosen: connection.Connection, plan: Plan, masks: Masks) -> in
             only=plan.only,
             where=plan.where,
         )
+        if plan.resume and plan.to_uri is not None:
+            part = await _behind(operations, part, stream_key(plan.to_uri, plan.environment))
         with Progress("counting", total=None) as progress:
             census = await operations.census(part, progress=progress.to)
         _announce(part, census)
@@ -142,6 +152,15 @@ async def _replay(chosen: connection.Connection, plan: Plan, masks: Masks) -> in
         if plan.to_file is not None:
             return await _write(operations, part, plan.to_file, masks, census)
     return part, census
+
+
+async def _behind(operations: Operations, part: Slice, to: str) -> Slice:
+    """What is left of a copy: the target itself says how far it came, whatever ended it."""
+    from dataclasses import replace
+
+    reached = await operations.copied_up_to(part.stream, to)
+    terminal.note(f"{to} holds copies up to {reached}" if reached else f"{to} holds no copy of {part.stream} yet")
+    return replace(part, first=positions.later(part.first, f"({reached}")) if reached else part
 
 
 def _announce(part: Slice, census: Census) -> None:

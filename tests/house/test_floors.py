@@ -16,7 +16,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "_settings", "_envelope", "_endpoint", "_annotations", "_shapes", "_key_path", "_events", "_contract", "_flow",
         "_binding", "_event_checks", "_moments", "_admission", "_pydantic",
     ),
-    ("_ports", "_codecs", "_plain", "_schema", "_inspection", "_plain_event", "_conditions"),
+    ("_ports", "_codecs", "_plain", "_schema", "_inspection", "_plain_event", "_conditions", "_export"),
     ("redis", "memory"),
     ("delivery",),
     (

@@ -43,7 +43,10 @@ NO_DETAILS = Details()
 
 
 class Record(Struct, frozen=True, kw_only=True):
-    """An event on its way into a stream; `arguments` are encoded, `produced_at` is in microseconds since 1970."""
+    """An event on its way into a stream; `arguments` are encoded, `produced_at` is in microseconds since 1970.
+
+    `erased` names arguments of a copy that were erased from its source.
+    """
 
     message_id: str
     event: str
@@ -52,6 +55,7 @@ class Record(Struct, frozen=True, kw_only=True):
     arguments: Mapping[str, bytes]
     ordering_key: str | None = None
     details: Details = NO_DETAILS
+    erased: frozenset[str] = frozenset()
 
     @property
     def size(self) -> int:

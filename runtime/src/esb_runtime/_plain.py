@@ -26,6 +26,8 @@ _untyped: Any = msgpack
 _pack: Callable[..., bytes] = _untyped.packb
 _unpack: Callable[..., Any] = _untyped.unpackb
 _EXT: Any = _untyped.ExtType
+ext_type: Any = _EXT
+"""A value of an extension type: its `code` and `data`."""
 _UNREADABLE: tuple[type[Exception], ...] = (ValueError, OverflowError, RecursionError, _untyped.UnpackException)
 
 _AS_TEXT = (date, time, timedelta, Decimal, UUID)

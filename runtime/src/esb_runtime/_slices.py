@@ -97,9 +97,10 @@ async def pages(channel: Channel, part: Slice, *, payload: bool = True) -> Async
 
     def read(first: str) -> asyncio.Task[list[Stored]]:
         whole = payload and not part.chooses
-        return asyncio.create_task(
-            _read(channel.scan(part.stream, first=first, last=part.last, count=PAGE, payload=whole))
-        )
+        scan = channel.scan(part.stream, first=first, last=part.last, count=PAGE, payload=whole)
+        task = asyncio.create_task(_read(scan))
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())  # whoever left early hears of nothing
+        return task
 
     reading = read(part.first)
     try:
@@ -152,11 +153,24 @@ async def copy(channel: Channel, outbox: Outbox, part: Slice, to: str) -> AsyncI
 
 
 def _copyable(event: Stored, progress: Copied) -> bool:
-    problem = event.problem or ("its erased arguments cannot be copied" if event.erased else "")
-    if problem:
+    if event.problem:
         progress.skipped += 1
-        progress.problem = progress.problem or f"{event.key}: {problem}"
-    return not problem
+        progress.problem = progress.problem or f"{event.key}: {event.problem}"
+    return not event.problem
+
+
+async def copied_up_to(channel: Channel, source: str, to: str) -> str:
+    """The id of the last event of a stream that another one holds a copy of; "" when it holds none.
+
+    A copy and its link are written in one step, so this is where an interrupted copy stopped, however it ended.
+    """
+    last = "+"
+    while page := await channel.scan(to, last=last, count=PAGE, reverse=True, payload=False):
+        for event in page:
+            if event.details.linked is not None and event.details.linked[0] == source:
+                return event.details.linked[1]
+        last = f"({page[-1].key.id}"
+    return ""
 
 
 def _copy_of(event: Stored) -> Record:
@@ -169,4 +183,5 @@ def _copy_of(event: Stored) -> Record:
         arguments=event.arguments or {},
         ordering_key=event.ordering_key,
         details=details,
+        erased=event.erased,
     )

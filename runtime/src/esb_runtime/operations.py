@@ -23,24 +23,28 @@ from ._conditions import Condition
 from ._contract import stream_key
 from ._endpoint import Endpoint
 from ._envelope import Record, Stored
-from ._errors import ChannelUnavailable, EventNotFound, StreamNotFound, UsageError, WrongKeyType
+from ._errors import ChannelUnavailable, DecodeError, EventNotFound, StreamNotFound, UsageError, WrongKeyType
+from ._export import BadLine, exported, imported
 from ._identifiers import EventKey, entry_order, new_message_id
 from ._inspection import ConsumerSummary, GroupSummary, Inspection, ServerFacts, StreamSummary
 from ._plain import encode_plain
 from ._plain_event import PlainEvent, plain_event
 from ._producer import Outbox
-from ._slices import PAGE, Census, Copied, Slice, copy, newest, pages
+from ._slices import PAGE, Census, Copied, Slice, copied_up_to, copy, newest, pages
 
 __all__ = [
+    "BadLine",
     "Census",
     "Condition",
     "ConsumerSummary",
     "Copied",
     "Description",
     "Endpoint",
+    "Exported",
     "GroupSummary",
     "Operations",
     "PlainEvent",
+    "Record",
     "ServerFacts",
     "Slice",
     "StreamSummary",
@@ -57,6 +61,14 @@ class Description:
 
     summary: StreamSummary
     groups: tuple[GroupSummary, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """A page of lines, in stream order, and what could not be read."""
+
+    lines: tuple[bytes, ...]
+    problems: tuple[str, ...]
 
 
 class Operations:
@@ -251,3 +263,28 @@ class Operations:
         if part.stream == to:
             raise UsageError(f"stream {to!r} cannot be copied to itself; name another one")
         return copy(self._channel, self._outbox, part, to)
+
+    async def copied_up_to(self, source: str, to: str) -> str:
+        """The id of the last event of `source` that `to` holds a copy of, "" for none: where a copy goes on."""
+        return await copied_up_to(self._channel, source, to)
+
+    async def export(self, part: Slice) -> AsyncIterator[Exported]:
+        """The events of a slice as lines of JSON that lose nothing, page by page. `store` reads them back."""
+        async for page in pages(self._channel, part):
+            lines: list[bytes] = []
+            problems: list[str] = []
+            for event in page:
+                try:
+                    lines.append(exported(event))
+                except DecodeError as error:
+                    problems.append(f"{event.key}: {error}")
+            yield Exported(lines=tuple(lines), problems=tuple(problems))
+
+    @staticmethod
+    def read_line(line: bytes) -> Record:
+        """An event that `export` wrote, ready for `store`. Raises `BadLine`."""
+        return imported(line)
+
+    async def store(self, stream: str, records: Sequence[Record]) -> list[EventKey]:
+        """Store events in order, few round trips; those whose message id is known stay as they are."""
+        return await self._outbox.send_together(stream, records)

@@ -113,7 +113,7 @@ class State:
             return EventKey(stream=stream, id=known)
         id_ = self.put(stream, _entry(stream, record, store))
         if store == HASH:
-            self.payloads[stream, record.message_id] = Payload(id_, dict(record.arguments))
+            self.payloads[stream, record.message_id] = Payload(id_, dict(record.arguments), record.erased)
         else:
             self.dedup[stream, record.message_id] = (id_, self.clock.monotonic() + window)
         return EventKey(stream=stream, id=id_)

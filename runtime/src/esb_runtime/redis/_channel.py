@@ -73,9 +73,11 @@ class RedisChannel(Channel):
             entry = _wire.entry_words(record, self._store_name)
             words += (len(entry), *entry)
             if beside:
-                words.append(2 * len(record.arguments))
+                words.append(2 * len(record.arguments) + 2 * bool(record.erased))
                 for name, value in record.arguments.items():
                     words += (name, value)
+                if record.erased:
+                    words += (_wire.ERASED, _wire.erased_names(record.erased))
             else:
                 words.append(0)
         replies: list[Any] = await self._commands.run("append", keys, words)

@@ -5,7 +5,7 @@ One-letter names, in a fixed order: Redis stores the names once per node of entr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -57,6 +57,11 @@ def entry_words(record: Record, store: str) -> list[bytes | str | int]:
     elif store != HASH:
         words += (STORE, store)
     return words
+
+
+def erased_names(names: Iterable[str]) -> bytes:
+    """The tombstone of erased arguments, as it stands in a payload hash."""
+    return _encode(sorted(names))
 
 
 def inline_payload(arguments: Mapping[str, bytes]) -> bytes:
