@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from inspect import iscoroutinefunction
 
 import pytest
 
 from esb_runtime._ports import Channel, DeadLetter, Placement
 from esb_runtime.memory import MemoryChannel, MemoryServer, MemoryStore
-from esb_runtime.testing.conformance import ChannelConformance, StoreConformance
+from esb_runtime.testing.conformance import ChannelConformance, ChannelSubject, Feature, StoreConformance
 
 
 def server_of(channel: Channel) -> MemoryServer:
@@ -96,6 +97,17 @@ class TestExternal(MemoryConformance):
     @pytest.fixture(autouse=True)
     def _given(self, store: MemoryStore) -> None:
         self.given = store
+
+
+@pytest.mark.parametrize(
+    ("kind", "missing"),
+    [(TestBeside, set()), (TestInline, {"drop_payload"}), (TestExternal, {"dead_payload"})],
+)
+def test_nothing_is_skipped_by_oversight(kind: type[MemoryConformance], missing: set[str]) -> None:
+    """Every feature is on, and every hook is there but those that a placement has no use for."""
+    assert kind.features == frozenset(Feature)
+    hooks = {name for name, member in vars(ChannelSubject).items() if iscoroutinefunction(member)} - {"seats"}
+    assert {name for name in hooks if getattr(kind, name) is getattr(ChannelSubject, name)} == missing
 
 
 class TestStore(StoreConformance):

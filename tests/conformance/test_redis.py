@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from inspect import iscoroutinefunction
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from esb_runtime.memory import MemoryStore
 from esb_runtime.redis import _keys
 from esb_runtime.redis._channel import RedisChannel
 from esb_runtime.testing import RedisServer
-from esb_runtime.testing.conformance import ChannelConformance
+from esb_runtime.testing.conformance import ChannelConformance, ChannelSubject, Feature
 
 
 class RedisConformance(ChannelConformance):
@@ -99,6 +100,17 @@ class TestExternal(RedisConformance):
 
     async def drop_payload(self, channel: Channel, stream: str, message_id: str) -> None:
         await self.store.delete(stream, [message_id])
+
+
+@pytest.mark.parametrize(
+    ("kind", "missing"),
+    [(TestHash, set()), (TestInline, {"drop_payload", "dead_payload"}), (TestExternal, {"dead_payload"})],
+)
+def test_nothing_is_skipped_by_oversight(kind: type[RedisConformance], missing: set[str]) -> None:
+    """Every feature is on, and every hook is there but those that a placement has no use for."""
+    assert kind.features == frozenset(Feature)
+    hooks = {name for name, member in vars(ChannelSubject).items() if iscoroutinefunction(member)} - {"seats"}
+    assert {name for name in hooks if getattr(kind, name) is getattr(ChannelSubject, name)} == missing
 
 
 def test_every_placement_runs() -> None:
