@@ -26,6 +26,8 @@ COMMANDS: tuple[str, ...] = (
     "import",
     "ls",
     "show",
+    "dlq",
+    "trim",
     "doctor",
 )
 """Modules of `esb_cli.commands`, in the order of `esb --help`. Each has `command` (a function) or `app` (a group)."""

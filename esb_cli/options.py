@@ -17,6 +17,9 @@ EndpointOption = Annotated[
         "--endpoint", metavar="ADDRESS", help="Redis: host:port, redis://, rediss:// or unix://.", show_default=False
     ),
 ]
+GroupArgument = Annotated[str, typer.Argument(metavar="GROUP", help="The consumer group.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say what would happen.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; needed where there is no terminal.")]
 PassFileOption = Annotated[
     Path | None,
     typer.Option("--pass-file", metavar="FILE", help="File that holds the password (- is stdin).", show_default=False),

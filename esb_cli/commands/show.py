@@ -116,10 +116,10 @@ def _put(description: Description, now: int) -> None:
         terminal.put("")
         put_all(table(screen, CONSUMERS, rows))
     for group in description.groups:
-        _warn(screen, group)
+        _warn(screen, terminal.clean(summary.stream), group)
 
 
-def _warn(screen: Terminal, group: GroupSummary) -> None:
+def _warn(screen: Terminal, stream: str, group: GroupSummary) -> None:
     """Say what nobody works on: what an operator looks for first."""
     waiting = group.pending + (group.lag or 0)
     if waiting and not any(consumer.alive for consumer in group.consumers):
@@ -127,7 +127,7 @@ def _warn(screen: Terminal, group: GroupSummary) -> None:
         _put_warning(screen, text)
     if group.dead_letters:
         name, letters = terminal.clean(group.name), terminal.count(group.dead_letters, "dead letter")
-        _put_warning(screen, f"{name}: {letters}; esb tail '{terminal.clean(group.dead_letter_stream)}'")
+        _put_warning(screen, f"{name}: {letters}; esb dlq list {stream} {name}")
 
 
 def _put_warning(screen: Terminal, text: str) -> None:

@@ -82,7 +82,7 @@ def test_show_groups_and_consumers(esb: Esb, server: redis.Redis) -> None:
     }
     table = esb.ok("show", "s", "-o", "table")
     assert "waiting and no process alive" not in table
-    assert "main: 1 dead letter; esb tail '{s}:dlq:main'" in table
+    assert "main: 1 dead letter; esb dlq list s main" in table
     server.delete("{s}:live:main:worker-2")
     assert "main: 5 events waiting and no process alive" in esb.ok("show", "s", "-o", "table")
 

@@ -14,16 +14,17 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("_errors", "_identifiers", "_clock", "_narrow"),
     (
         "_settings", "_envelope", "_endpoint", "_annotations", "_shapes", "_key_path", "_events", "_contract", "_flow",
-        "_binding", "_event_checks", "_moments", "_admission", "_pydantic",
+        "_binding", "_event_checks", "_moments", "_admission", "_pydantic", "_retention",
     ),
     ("_ports", "_codecs", "_plain", "_schema", "_inspection", "_plain_event", "_conditions", "_export"),
     ("redis", "memory"),
     ("delivery",),
     (
         "_context", "_delivery", "_batching", "_consumers", "_consumer", "_routes", "_producer", "_read", "_traces",
+        "_trim", "_retainer",
         "_projection", "_fold", "_follow", "_membership", "_telemetry", "_confirmations", "_running", "sqlalchemy",
     ),
-    ("_backbone", "_sync", "_slices", "operations", "lock", "otel"),
+    ("_backbone", "_sync", "_slices", "_dead_events", "operations", "lock", "otel"),
     ("testing", "adapters", "run", "replay", "health", "__init__"),
 )  # fmt: skip
 """Rooms by floor: modules and packages of `esb_runtime`."""

@@ -34,6 +34,7 @@ from ._flow import deadline, headers, message_id
 from ._follow import Following
 from ._identifiers import EventKey
 from ._projection import Position, Projection
+from ._retention import Retention
 from ._settings import Acknowledge, Deprecated, Durability, Ordering, Origin, Retry, Start, Unhandled
 from ._sync import SyncBackbone
 
@@ -73,6 +74,7 @@ __all__ = [
     "Position",
     "Produce",
     "Projection",
+    "Retention",
     "Retry",
     "Side",
     "Start",

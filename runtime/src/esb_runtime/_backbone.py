@@ -25,6 +25,7 @@ from ._ports import Channel, PayloadStore, Placement
 from ._producer import DEADLINE, ProducerSender, Sending
 from ._projection import Position, Projection
 from ._read import Bound, deliveries, delivery_of, one
+from ._retention import Retention
 from ._routes import function_route, routes_of
 from ._running import run_together, stop_all
 from ._settings import Acknowledge, Durability, Ordering, Retry, Start, Unhandled
@@ -175,6 +176,7 @@ class Backbone(Sends[Produce]):
         max_parked: int = 100_000,
         minimum_version: int = 0,
         middleware: Sequence[Middleware] = (),
+        retention: Retention | None = None,
     ) -> Subscription:
         """Have consumers handle the events of their contracts' streams as members of a group.
 
@@ -187,7 +189,7 @@ class Backbone(Sends[Produce]):
         `Retry`. `idempotent`: a message id handled once is not handled again within `remember`. `acknowledge`,
         `unhandled`, `start`: see their classes. `handler_timeout`: a handler that takes longer has failed.
         `max_parked`: how many events may wait behind a key that is being retried. `minimum_version`: older events go
-        to `fallback`. `middleware` wraps every handler, the first outermost.
+        to `fallback`. `middleware` wraps every handler, the first outermost. `retention`: see `Retention`.
 
         Raises `ContractError` for a consumer that does not fit its contract, `UsageError` for options that cannot work.
         """
@@ -195,7 +197,7 @@ class Backbone(Sends[Produce]):
             concurrency=concurrency, ordering=ordering, lease=lease, drain=drain, retry=retry or Retry(),
             idempotent=idempotent, remember=remember, acknowledge=acknowledge, unhandled=unhandled, start=start,
             handler_timeout=handler_timeout, max_parked=max_parked, minimum_version=minimum_version,
-            middleware=tuple(middleware),
+            middleware=tuple(middleware), retention=retention,
         )  # fmt: skip
         home = self.environment if environment is None else environment
         routes = routes_of(consumers, uri=uri, environment=home)

@@ -21,6 +21,8 @@ from ._envelope import Metadata, Stored, metadata_of
 from ._errors import DecodeError, UsageError
 from ._flow import handling, handling_many
 from ._ports import Channel, Seat, SeatOptions
+from ._retainer import Retainer
+from ._retention import Retention
 from ._settings import Acknowledge, Ordering, Retry, Start, Unhandled
 from ._traces import reason_of, redacted, traceback_of
 from .delivery._batches import BatchPlan
@@ -70,6 +72,7 @@ class SubscriptionOptions:
     max_parked: int = 100_000
     minimum_version: int = 0
     middleware: Sequence[Middleware] = ()
+    retention: Retention | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot work, where it was written."""
@@ -97,6 +100,7 @@ class HandlerOptions(TypedDict, total=False):
     acknowledge: Acknowledge
     start: Start
     handler_timeout: timedelta
+    retention: Retention
 
 
 @dataclass(slots=True, kw_only=True)
@@ -262,6 +266,7 @@ class Subscription:
         self._consumer = consumer_name(name)
         self._engines: list[Engine] = []
         self._work: list[Consumption] = []
+        self._retainers: list[Retainer] = []
         self._stopping = False
         self._running = False
         if options.unhandled is Unhandled.RELEASE and any(map(self._ordered, self._routes)):
@@ -297,10 +302,13 @@ class Subscription:
             self._engines = [engine for route in self._routes for engine in await self._engines_of(route)]
             if self._stopping:
                 return
+            self._retainers = await self._made_retainers()
             watching = self._telemetry.watching(self._channel, self.streams, self._group)
             async with watching, asyncio.TaskGroup() as tasks:
                 for engine in self._engines:
                     tasks.create_task(engine.run())
+                for retainer in self._retainers:
+                    tasks.create_task(retainer.run())
         finally:
             self._running = False
 
@@ -309,6 +317,16 @@ class Subscription:
         self._stopping = True
         for engine in self._engines:
             await engine.stop()
+        for retainer in self._retainers:
+            await retainer.stop()
+
+    async def _made_retainers(self) -> list[Retainer]:
+        """One for each stream, when there is a policy."""
+        policy, channel = self._options.retention, self._channel
+        if policy is None:
+            return []
+        streams = [stream for route in self._routes for stream in await channel.partitions(route.stream)]
+        return [Retainer(channel, stream, policy, holder=self._consumer) for stream in streams]
 
     def abandon(self, seat: Seat) -> None:
         """Go on with this seat as a process that was killed and started again does (for the test kit)."""

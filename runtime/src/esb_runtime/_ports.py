@@ -17,6 +17,7 @@ from msgspec import Struct
 from ._envelope import Record, Stored
 from ._errors import EsbError
 from ._identifiers import EventKey
+from ._retention import Trimming
 from ._settings import Durability, Start
 
 
@@ -91,13 +92,15 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
 class BuriedEvent(Struct, frozen=True, kw_only=True):
     """A dead letter in its group's list: why, and the event as it was (with a payload of its own).
 
-    `id` is the letter's own, which says when it was written; `consumer` is the process that gave up.
+    `id` is the letter's own, which says when it was written; `consumer` is the process that gave up. `empty`: nothing
+    is left of the event, so there is nothing to replay.
     """
 
     id: str
     letter: DeadLetter
     stored: Stored
     consumer: str
+    empty: bool = False
 
 
 class Replay(Enum):
@@ -122,8 +125,8 @@ class DeadLetters(Protocol):
         """Letters between two of their ids (`(id` excludes the bound; `-` and `+` are the ends)."""
         ...
 
-    async def replay(self, letters: Sequence[BuriedEvent]) -> list[Replay]:
-        """Have the group, and no other one, handle these events again, with fresh attempts.
+    async def replay(self, ids: Sequence[str]) -> list[Replay]:
+        """Have the group, and no other one, handle the events of these letters again, with fresh attempts.
 
         One atomic step per letter: it leaves the list exactly when its event is the group's again. Raises `GroupLost`.
         """
@@ -317,6 +320,10 @@ class Channel(Protocol):
 
     def dead_letters(self, stream: str, group: str) -> DeadLetters:
         """The dead letters of a group; nothing happens on the server before its first method."""
+        ...
+
+    def trimming(self, stream: str) -> Trimming:
+        """Removes a stream's oldest events; nothing happens on the server before its first method."""
         ...
 
     def names(self, pattern: str = "*") -> AsyncIterator[str]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,6 +22,7 @@ from typing import Any, Self
 from ._backbone import Backbone
 from ._conditions import Condition
 from ._contract import stream_key
+from ._dead_events import DeadEvent, LetterFilter, dead_events, slices
 from ._endpoint import Endpoint
 from ._envelope import Record, Stored
 from ._errors import ChannelUnavailable, DecodeError, EventNotFound, StreamNotFound, UsageError, WrongKeyType
@@ -29,8 +31,11 @@ from ._identifiers import EventKey, entry_order, new_message_id
 from ._inspection import ConsumerSummary, GroupSummary, Inspection, ServerFacts, StreamSummary
 from ._plain import encode_plain
 from ._plain_event import PlainEvent, plain_event
+from ._ports import Replay
 from ._producer import Outbox
+from ._retention import Cut, Kept, Retention, Trimmed
 from ._slices import PAGE, Census, Copied, Slice, copied_up_to, copy, newest, pages
+from ._trim import cut_of, trim
 
 __all__ = [
     "BadLine",
@@ -38,16 +43,23 @@ __all__ = [
     "Condition",
     "ConsumerSummary",
     "Copied",
+    "Cut",
+    "DeadEvent",
     "Description",
     "Endpoint",
     "Exported",
     "GroupSummary",
+    "Kept",
+    "LetterFilter",
     "Operations",
     "PlainEvent",
     "Record",
+    "Replay",
+    "Retention",
     "ServerFacts",
     "Slice",
     "StreamSummary",
+    "Trimmed",
     "stream_key",
 ]
 
@@ -229,6 +241,59 @@ class Operations:
 
     async def _news(self, stream: str, reached: Mapping[str, str]) -> list[Stored]:
         return await self._channel.scan(stream, first=f"({reached[stream]}", count=PAGE, payload=False)
+
+    # --- dead letters
+
+    def dead_letters(self, stream: str, group: str, part: LetterFilter = LetterFilter()) -> AsyncIterator[DeadEvent]:  # noqa: B008 - it is frozen
+        """A group's dead letters that are meant, oldest first."""
+        return dead_events(self._channel, stream, group, part)
+
+    async def replay_dead_letters(
+        self, stream: str, group: str, ids: Sequence[str], *, progress: Callable[[int], None] | None = None
+    ) -> Counter[Replay]:
+        """Have this group, and no other one, handle the events of these letters again; what became of how many.
+
+        One atomic step per letter, in the order given: a replay that is cut off has done whole letters. Raises
+        `GroupLost`.
+        """
+        done: Counter[Replay] = Counter()
+        for part in slices(ids):
+            done.update(await self._channel.dead_letters(stream, group).replay(part))
+            if progress is not None:
+                progress(done.total())
+        return done
+
+    async def purge_dead_letters(self, stream: str, group: str, ids: Sequence[str]) -> int:
+        """Delete letters by their own ids, with their payloads; returns how many there were."""
+        return await self._channel.dead_letters(stream, group).purge(ids)
+
+    # --- retention
+
+    async def cut(self, stream: str, policy: Retention, *, force: bool = False) -> Cut:
+        """What this policy lets go of now; `force`: also what a group has yet to handle."""
+        return await cut_of(self._channel, stream, policy, force=force)
+
+    async def trim(self, stream: str, cut: Cut, *, dry_run: bool = False) -> AsyncIterator[Trimmed]:
+        """Remove what may go with its payloads; yields how much that is so far.
+
+        In small atomic steps: safe to break off and to repeat. A dry run counts exactly what would go. Payloads in
+        external stores are deleted at the end, where this backbone has the store; else by a process that has it.
+        """
+        async for so_far in trim(self._channel, stream, cut, dry_run=dry_run):
+            yield so_far
+        if not dry_run:
+            await self._channel.trimming(stream).drain()
+
+    async def sweep(self, stream: str, grace: timedelta, *, dry_run: bool = False) -> int:
+        """Delete payloads that belong to no event or dead letter and are older than `grace`; returns how many.
+
+        They are left when something else than esb removes entries.
+        """
+        return await self._channel.trimming(stream).sweep(grace, dry_run=dry_run)
+
+    async def retention(self, stream: str) -> Kept | None:
+        """The policy that the stream's consumers apply, and the dead group that holds it up; None without one."""
+        return await self._channel.trimming(stream).noted()
 
     # --- producing without a contract
 

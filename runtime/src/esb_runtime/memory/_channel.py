@@ -13,6 +13,7 @@ from .._envelope import Record, Stored
 from .._errors import UsageError
 from .._identifiers import entry_order
 from .._ports import Appended, Channel, Confirmation, DeadLetters, PayloadStore, Placement, Seat, SeatOptions
+from .._retention import Trimming
 from .._settings import Durability
 from ._dead_letters import MemoryDeadLetters
 from ._log import as_text
@@ -20,6 +21,7 @@ from ._seat import MemorySeat
 from ._server import ENDPOINT, MemoryServer
 from ._state import HASH, INLINE, State
 from ._stores import Stores
+from ._trimming import MemoryTrimming
 
 DEDUP = timedelta(hours=1)
 
@@ -65,13 +67,15 @@ class MemoryChannel(Channel):
 
     async def _save(self, store: PayloadStore, stream: str, records: Sequence[Record]) -> None:
         """Payloads first; those of a message id that is already stored stay as the first call wrote them."""
-        new = await self.server.call(
-            lambda state: {
-                record.message_id: record.arguments
-                for record in reversed(records)
-                if state.known(stream, record.message_id, beside=False) is None
-            }
-        )
+
+        def unknown(state: State) -> dict[str, Mapping[str, bytes]]:
+            given = {record.message_id: record.arguments for record in reversed(records)}
+            new = {name: each for name, each in given.items() if state.known(stream, name, beside=False) is None}
+            # should the entry never come, the payload is known to be left over
+            state.drops.setdefault((stream, store.name), {}).update(dict.fromkeys(new, state.clock.now() // 1000))
+            return new
+
+        new = await self.server.call(unknown)
         if new:
             await store.save(stream, new)
 
@@ -157,6 +161,10 @@ class MemoryChannel(Channel):
     def dead_letters(self, stream: str, group: str) -> DeadLetters:
         """The dead letters of a group; see `Channel.dead_letters`."""
         return MemoryDeadLetters(stream, group, server=self.server, stores=self._stores)
+
+    def trimming(self, stream: str) -> Trimming:
+        """Removes a stream's oldest events; see `Channel.trimming`."""
+        return MemoryTrimming(stream, server=self.server, stores=self._stores.by_name)
 
     async def names(self, pattern: str = "*") -> AsyncIterator[str]:
         """Keys of the streams that match a glob pattern; see `Channel.names`."""

@@ -40,9 +40,9 @@ class MemoryDeadLetters(DeadLetters):
         events = await self._stores.complete(self._stream, [letter.stored for letter in letters])
         return [msgspec.structs.replace(one, stored=e) for one, e in zip(letters, events, strict=True)]
 
-    async def replay(self, letters: Sequence[BuriedEvent]) -> list[Replay]:
+    async def replay(self, ids: Sequence[str]) -> list[Replay]:
         """Give events back to the group, one after another, in the order given."""
-        return [await self._server.call(partial(self._replay, letter.id)) for letter in letters]
+        return [await self._server.call(partial(self._replay, id_)) for id_ in ids]
 
     def _replay(self, id_: str, state: State) -> Replay:
         records = self._records(state)

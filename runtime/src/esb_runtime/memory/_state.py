@@ -13,6 +13,7 @@ from .._envelope import Record, Stored
 from .._errors import EsbError, WrongKeyType
 from .._identifiers import EventKey
 from .._ports import Appended, BuriedEvent
+from .._retention import Kept
 from ._log import ZERO, Group, Id, Log, Payload, as_text, next_id
 
 K = TypeVar("K")
@@ -55,6 +56,10 @@ class State:
         self.payloads: dict[tuple[str, str], Payload] = {}
         self.dedup: dict[tuple[str, str], tuple[str, float]] = {}
         self.records: dict[tuple[str, str], GroupRecords] = {}
+        self.drops: dict[tuple[str, str], dict[str, int]] = {}
+        """Payloads to be deleted from external stores, by stream and store: message id to when it was put there."""
+        self.trimmers: dict[str, float] = {}
+        self.kept: dict[str, Kept] = {}
         self.occupied: set[str] = set()
         self.spoiled: set[tuple[str, str]] = set()
 
@@ -93,6 +98,11 @@ class State:
         id_, until = self.dedup.get((stream, message_id), ("", 0.0))
         return id_ if until > self.clock.monotonic() else None
 
+    def undrop(self, stream: str, store: str, message_ids: Sequence[str]) -> None:
+        """These payloads are deleted, or have their entry."""
+        for message_id in message_ids:
+            self.drops.get((stream, store), {}).pop(message_id, None)
+
     def append(
         self, stream: str, records: Sequence[Record], *, store: str, window: float, together: bool
     ) -> list[Appended]:
@@ -108,6 +118,7 @@ class State:
         return [refused.get(record.message_id) or self._append(stream, record, store, window) for record in records]
 
     def _append(self, stream: str, record: Record, store: str, window: float) -> EventKey:
+        self.undrop(stream, store, [record.message_id])
         known = self.known(stream, record.message_id, beside=store == HASH)
         if known is not None:
             return EventKey(stream=stream, id=known)

@@ -15,7 +15,7 @@ class Stores:
     """The stores that this process was given, by the names that entries carry."""
 
     def __init__(self, stores: Sequence[PayloadStore]) -> None:
-        self._stores = {store.name: store for store in stores}
+        self.by_name = {store.name: store for store in stores}
 
     async def complete(self, stream: str, events: list[Stored]) -> list[Stored]:
         """The same events with their arguments, or with the problem that kept them away; one call per store."""
@@ -30,7 +30,7 @@ class Stores:
         return events
 
     async def _load(self, name: str, stream: str, events: list[Stored]) -> list[Stored]:
-        store = self._stores.get(name)
+        store = self.by_name.get(name)
         if store is None:
             missing = f"the payload lies in the store {name!r}, which this process was not given"
             return [msgspec.structs.replace(event, problem=missing) for event in events]

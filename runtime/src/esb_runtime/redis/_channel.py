@@ -15,6 +15,7 @@ from .._errors import UsageError
 from .._identifiers import EventKey
 from .._inspection import Inspection
 from .._ports import Appended, Channel, Confirmation, DeadLetters, PayloadStore, Placement, Seat, SeatOptions
+from .._retention import Trimming
 from .._settings import Durability
 from . import _durability, _keys, _wire
 from ._connection import SOCKET_TIMEOUT, Connection, Word
@@ -23,6 +24,7 @@ from ._inspect import RedisInspection
 from ._payloads import Payloads
 from ._refusals import refusal
 from ._seat import RedisSeat
+from ._trimming import RedisTrimming
 
 MAX_WAIT = timedelta(seconds=5)
 """Longest single blocking read: a dead connection is noticed after this and the socket's timeout."""
@@ -67,8 +69,10 @@ class RedisChannel(Channel):
             await self._save(self._stores[0], stream, records)
         beside = self._placement is Placement.BESIDE
         name_key = _keys.payload_key if beside else _keys.dedup_key
-        keys = [stream, *[name_key(stream, record.message_id) for record in records]]
-        words: list[Word] = ["hash" if beside else "record", int(together), self._dedup]
+        own = [name_key(stream, record.message_id) for record in records]
+        queue = [_keys.drop_key(stream, self._store_name)] if self._placement is Placement.EXTERNAL else []
+        keys = [stream, *own, *queue]
+        words: list[Word] = ["hash" if beside else "record", int(together), self._dedup, len(records)]
         for record in records:
             entry = _wire.entry_words(record, self._store_name)
             words += (len(entry), *entry)
@@ -83,7 +87,7 @@ class RedisChannel(Channel):
         replies: list[Any] = await self._commands.run("append", keys, words)
         if replies and replies[0] and replies[0].startswith(b"!READONLY"):
             await self._commands.forget_connections()
-        return [self._outcome(stream, key, reply) for key, reply in zip(keys[1:], replies, strict=True)]
+        return [self._outcome(stream, key, reply) for key, reply in zip(own, replies, strict=True)]
 
     async def _save(self, store: PayloadStore, stream: str, records: Sequence[Record]) -> None:
         """Payloads first; those of a message id that is already stored stay as the first call wrote them."""
@@ -91,6 +95,9 @@ class RedisChannel(Channel):
         known = await self._commands.pipeline([("EXISTS", _keys.dedup_key(stream, name)) for name in given])
         new = {name: given[name] for name, reply in zip(given, known, strict=True) if reply == 0}
         if new:
+            # should this process die before the entry is written, the payload is known to be left over
+            queue, now = _keys.drop_key(stream, store.name), await self.now()
+            await self._commands.call("ZADD", queue, *[word for name in new for word in (now, name)], stream=queue)
             await store.save(stream, new)
 
     @property
@@ -130,6 +137,21 @@ class RedisChannel(Channel):
         payload: bool = True,
     ) -> list[Stored]:
         """Events between two ids; see `Channel.scan`."""
+        while True:
+            events = await self._entries(stream, first, last, count, reverse=reverse)
+            if not payload:
+                return [structs.replace(e, arguments=None) if e.arguments is not None else e for e in events]
+            whole = await self._payloads.complete(stream, events)
+            if not await self._trimmed_meanwhile(stream, whole):
+                return whole
+
+    async def _trimmed_meanwhile(self, stream: str, events: Sequence[Stored]) -> bool:
+        """Whether a payload is missing because its event was trimmed between the two looks."""
+        ids = [event.key.id for event in events if event.problem and event.message_id]
+        return bool(ids) and None in await self._commands.run("entries", (stream,), ids)
+
+    async def _entries(self, stream: str, first: str, last: str, count: int, *, reverse: bool) -> list[Stored]:
+        """Entries that are for everybody, without the payloads that lie elsewhere."""
         events: list[Stored] = []
         while (wanted := count - len(events)) > 0:
             command = ("XREVRANGE", stream, last, first) if reverse else ("XRANGE", stream, first, last)
@@ -139,9 +161,7 @@ class RedisChannel(Channel):
             if len(page) < wanted:
                 break
             first, last = (first, f"({page[-1].key.id}") if reverse else (f"({page[-1].key.id}", last)
-        if payload:
-            return await self._payloads.complete(stream, events)
-        return [structs.replace(event, arguments=None) if event.arguments is not None else event for event in events]
+        return events
 
     async def complete(self, stream: str, events: Sequence[Stored]) -> list[Stored]:
         """Events with their payloads, those inside entries by reading these again; see `Channel.complete`."""
@@ -199,6 +219,10 @@ class RedisChannel(Channel):
     def dead_letters(self, stream: str, group: str) -> DeadLetters:
         """The dead letters of a group; see `Channel.dead_letters`."""
         return RedisDeadLetters(stream, group, commands=self._commands, payloads=self._payloads)
+
+    def trimming(self, stream: str) -> Trimming:
+        """Removes a stream's oldest events; see `Channel.trimming`."""
+        return RedisTrimming(stream, commands=self._commands, stores={store.name: store for store in self._stores})
 
     async def names(self, pattern: str = "*") -> AsyncIterator[str]:
         """Keys of the event streams that match a glob pattern; see `Channel.names`."""

@@ -44,9 +44,9 @@ class RedisDeadLetters(DeadLetters):
             for (letter, entry), event in zip(found, events, strict=True)
         ]
 
-    async def replay(self, letters: Sequence[BuriedEvent]) -> list[Replay]:
+    async def replay(self, ids: Sequence[str]) -> list[Replay]:
         """Give events back to the group, one after another, in the order given."""
-        return [await self._replay(letter.id) for letter in letters]
+        return [await self._replay(id_) for id_ in ids]
 
     async def _replay(self, id_: str) -> Replay:
         found = await self._page(id_, id_, 1)

@@ -49,6 +49,10 @@ NEEDED: tuple[tuple[Word, ...], ...] = (
     ("XREAD", "STREAMS", _KEY, "0"),
     ("XREADGROUP", "GROUP", "g", "c", "STREAMS", _KEY, ">"),
     ("XREVRANGE", _KEY, "+", "-"),
+    ("XTRIM", _KEY, "MAXLEN", "0"),
+    ("ZADD", _KEY, "0", "m"),
+    ("ZRANGEBYSCORE", _KEY, "0", "1"),
+    ("ZREM", _KEY, "m"),
 )
 """A call of every command that producers, consumers and tools run, for ACL DRYRUN; none of them is ever run."""
 SAMPLE = 8

@@ -110,6 +110,41 @@ def dead_letter_payload_key(stream: str, group: str, id_: str) -> str:
     return f"{side_prefix(stream)}:dlqp:{_part(group)}:{id_}"
 
 
+def dead_letter_payloads(stream: str) -> str:
+    """What the payload keys of all dead letters of a stream begin with."""
+    return f"{side_prefix(stream)}:dlqp:"
+
+
+def letters_of_payload(stream: str, key: str) -> str:
+    """The stream of dead letters that a payload key belongs to."""
+    group = key.removeprefix(dead_letter_payloads(stream)).rpartition(":")[0]
+    return f"{side_prefix(stream)}:dlq:{group}"
+
+
+def payload_of_letter(letters: str, id_: str) -> str:
+    """The payload key of a letter in such a stream."""
+    prefix, _, group = letters.rpartition(":dlq:")
+    return f"{prefix}:dlqp:{group}:{id_}"
+
+
+def drop_key(stream: str, store: str) -> str:
+    """Message ids whose payloads are to be deleted from an external store: a sorted set, by when it was put there.
+
+    0 stands for payloads of trimmed entries; a time for payloads on their way in, whose entry takes them out again.
+    """
+    return f"{side_prefix(stream)}:drop:{store}"
+
+
+def trimmer_key(stream: str) -> str:
+    """Who trims the stream for the moment."""
+    return f"{side_prefix(stream)}:trimmer"
+
+
+def retention_key(stream: str) -> str:
+    """The retention policy that the stream's consumers apply, and the dead group that holds it up: a hash."""
+    return f"{side_prefix(stream)}:retention"
+
+
 def is_side_stream(key: str) -> bool:
     """Whether a stream's key is one that esb made for itself (a dead-letter stream)."""
     return _DEAD_LETTERS.search(key) is not None

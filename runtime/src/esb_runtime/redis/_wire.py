@@ -31,6 +31,7 @@ STORED_AT = b"@"
 ERASED = b"@x"
 """Field of a payload hash: msgpack list of the arguments that were erased."""
 INLINE = "inline"
+PAYLOAD_GONE = "the payload is gone without a trace of why"
 HASH = ""
 
 _encode = msgspec.msgpack.encode
@@ -106,7 +107,7 @@ def with_payload(stored: Stored, words: Sequence[bytes] | bytes) -> Stored:
     if isinstance(words, bytes):
         return msgspec.structs.replace(stored, problem="the payload's key is not a hash")
     if not words:
-        return msgspec.structs.replace(stored, problem="the payload is gone without a trace of why")
+        return msgspec.structs.replace(stored, problem=PAYLOAD_GONE)
     try:
         arguments = {words[n].decode(): words[n + 1] for n in range(0, len(words), 2)}
         arguments.pop("@", None)
@@ -163,7 +164,8 @@ def buried_event(stream: str, id_: str, words: Sequence[bytes]) -> tuple[BuriedE
         stored = Stored(
             key=EventKey(stream=stream, id=id_), problem="the dead letter was not written by esb", raw=fields
         )
-    return BuriedEvent(id=id_, letter=letter, stored=stored, consumer=_text(fields, b"consumer")), entry
+    consumer = _text(fields, b"consumer")
+    return BuriedEvent(id=id_, letter=letter, stored=stored, consumer=consumer, empty=not entry), entry
 
 
 def entry_for(group: str, entry: Sequence[bytes], stored: Stored) -> list[bytes | str]:

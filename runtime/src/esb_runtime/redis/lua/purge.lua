@@ -8,4 +8,5 @@ for n = 1, #ARGV do
     redis.call('UNLINK', KEYS[n + 1])
   end
 end
+if redis.call('XLEN', KEYS[1]) == 0 then redis.call('DEL', KEYS[1]) end
 return gone

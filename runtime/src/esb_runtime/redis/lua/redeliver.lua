@@ -25,4 +25,5 @@ end
 redis.call('DEL', KEYS[3], KEYS[6])
 redis.call('HDEL', KEYS[5], ARGV[3])
 redis.call('XDEL', KEYS[2], ARGV[2])
+if redis.call('XLEN', KEYS[2]) == 0 then redis.call('DEL', KEYS[2]) end
 return outcome

@@ -19,11 +19,12 @@ from ._groups import Groups
 from ._ownership import Ownership
 from ._reading import Reading
 from ._recovery import Recovery
+from ._retention import Retaining
 from ._stores import StoreConformance
 from ._subject import ChannelSubject, Feature
 
 
-class ChannelConformance(Appending, Reading, Groups, Recovery, Ownership, DeadLetters, Replaying):
+class ChannelConformance(Appending, Reading, Groups, Recovery, Ownership, DeadLetters, Replaying, Retaining):
     """Every promise of the `Channel` and `Seat` ports. See the module's docstring for how to use it."""
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from ..._errors import GroupLost
 from ..._ports import Channel, Replay, Seat, Taken
+from ..._ports import DeadLetters as Letters
 from ._subject import (
     MOMENT,
     NOW,
@@ -130,7 +131,7 @@ class Replaying(ChannelSubject):
         await seat.settle(failed(events[0]))
         await seat.settle(dead(events[0]))
         letters = channel.dead_letters(stream, "readers")
-        assert await letters.replay(await letters.page(count=9)) == [Replay.RETURNED]
+        assert await replay_all(letters) == [Replay.RETURNED]
         assert await letters.page(count=9) == []
         (again,) = await given_back(seat, owned=owned)
         assert (again.stored.key, again.starts, again.failures) == (events[0].stored.key, 0, 0)
@@ -151,7 +152,7 @@ class Replaying(ChannelSubject):
         await channel.append(stream, [record(1)])
         await buried(seat)
         letters = channel.dead_letters(stream, "readers")
-        await letters.replay(await letters.page(count=9))
+        await replay_all(letters)
         assert [each.done for each in await recovered(seat)] == [False]
 
     async def test_replayed_after_trimming(self, channel: Channel, stream: str, seats: Seats) -> None:
@@ -163,7 +164,7 @@ class Replaying(ChannelSubject):
         await buried(seat)
         await self.remove_entry(channel, stream, key.id)
         letters = channel.dead_letters(stream, "readers")
-        assert await letters.replay(await letters.page(count=9)) == [Replay.COPIED]
+        assert await replay_all(letters) == [Replay.COPIED]
         assert await letters.page(count=9) == []
         assert await other.read(9, NOW) == []
         assert await recovered(other) == []
@@ -183,7 +184,7 @@ class Replaying(ChannelSubject):
         for key in keys:
             await self.remove_entry(channel, stream, key.id)
         letters = channel.dead_letters(stream, "readers")
-        await letters.replay(await letters.page(count=9))
+        await replay_all(letters)
         (last,) = await appended(channel, stream, 1)
         assert [event.key for event in await channel.scan(stream, count=1)] == [last]
         assert [event.key for event in await channel.scan(stream, count=9, reverse=True)] == [last]
@@ -199,7 +200,7 @@ class Replaying(ChannelSubject):
         first, second = await letters.page(count=9)
         assert await letters.purge([second.id]) == 1
         assert await letters.purge([second.id]) == 0
-        assert await letters.replay([first, first, second]) == [Replay.RETURNED, Replay.ABSENT, Replay.ABSENT]
+        assert await letters.replay([first.id, first.id, second.id]) == [Replay.RETURNED, Replay.ABSENT, Replay.ABSENT]
         assert ids(await recovered(seat)) == [first.letter.id]
 
     async def test_what_cannot_be_read_can_be_replayed(self, channel: Channel, stream: str, seats: Seats) -> None:
@@ -210,12 +211,12 @@ class Replaying(ChannelSubject):
         letters = channel.dead_letters(stream, "readers")
         (letter,) = await letters.page(count=9)
         assert letter.stored.raw == {b"not": b"ours", b"\xff": b"\xc1"}
-        assert await letters.replay([letter]) == [Replay.RETURNED]
+        assert await letters.replay([letter.id]) == [Replay.RETURNED]
         (again,) = await recovered(seat)
         assert (again.stored.key.id, again.stored.problem) == (id_, letter.stored.problem)
         await buried_now(seat, again)
         await self.remove_entry(channel, stream, id_)
-        assert await letters.replay(await letters.page(count=9)) == [Replay.COPIED]
+        assert await replay_all(letters) == [Replay.COPIED]
         (again,) = await seat.read(9, PATIENCE)
         assert again.stored.problem == letter.stored.problem
 
@@ -230,7 +231,7 @@ class Replaying(ChannelSubject):
         assert letter.stored.arguments == counted(7)
         if letter.stored.store:
             pytest.skip("the payload lies outside the channel")
-        await letters.replay([letter])
+        await letters.replay([letter.id])
         (again,) = await recovered(seat)
         assert again.stored.arguments == counted(7)
 
@@ -242,7 +243,7 @@ class Replaying(ChannelSubject):
         letters = channel.dead_letters(stream, "readers")
         found = await letters.page(count=9)
         with pytest.raises(GroupLost):
-            await letters.replay(found)
+            await replay_all(letters)
         assert await letters.page(count=9) == found
 
     async def test_before_the_group_comes_to_it(self, channel: Channel, stream: str, seats: Seats) -> None:
@@ -253,7 +254,7 @@ class Replaying(ChannelSubject):
         await self.lose_records(channel, stream, "readers")
         seat = await seats.take()
         letters = channel.dead_letters(stream, "readers")
-        assert await letters.replay(await letters.page(count=9)) == [Replay.AHEAD]
+        assert await replay_all(letters) == [Replay.AHEAD]
         assert ids(await seat.read(9, PATIENCE)) == [key.id]
         assert await recovered(await seats.take("bob")) == []
 
@@ -267,6 +268,11 @@ async def buried_now(seat: Seat, *events: Taken) -> None:
     """Bury these."""
     for event in events:
         await seat.settle(dead(event))
+
+
+async def replay_all(letters: Letters) -> list[Replay]:
+    """Replay every letter."""
+    return await letters.replay([letter.id for letter in await letters.page(count=9)])
 
 
 async def given_back(seat: Seat, *, owned: bool) -> list[Taken]:

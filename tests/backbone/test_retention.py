@@ -1,0 +1,128 @@
+"""Retention that consumers apply: one of them, in the background, never what a group has yet to handle."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from esb_runtime import Backbone, Consume, ConsumerContext, Retention, Store, UsageError
+from esb_runtime._endpoint import Endpoint
+from esb_runtime.operations import Operations
+
+from .conftest import Connect
+from .kit import LEASE, Jobs, eventually, running, until
+
+SOON = timedelta(milliseconds=200)
+
+
+class Counter(Jobs[Consume]):
+    """Counts what it handles."""
+
+    def __init__(self) -> None:
+        self.seen: list[int] = []
+
+    async def job(self, ctx: ConsumerContext, n: int) -> None:
+        self.seen.append(n)
+
+
+async def length(backbone: Backbone) -> int:
+    """How many events there are."""
+    return len([event async for event in backbone.read(Jobs)])
+
+
+async def test_consumers_apply_it(connect: Connect) -> None:
+    """Handled events go, one process working at a time; everything is handled before it goes."""
+    producer, *consumers = [connect() for _ in range(4)]
+    counters = [Counter() for _ in consumers]
+    for backbone, counter in zip(consumers, counters, strict=True):
+        backbone.subscribe(counter, group="g", lease=LEASE, retention=Retention(maxlen=10, every=SOON))
+    async with running(*consumers):
+        await producer.batch([Jobs.job(n) for n in range(1000)])
+        await until(lambda: sum(len(counter.seen) for counter in counters) >= 1000)
+
+        async def trimmed() -> bool:
+            return await length(producer) <= 10
+
+        await eventually(trimmed)
+    assert sorted(n for counter in counters for n in counter.seen) == list(range(1000))
+    kept = await Operations(producer).retention("jobs")
+    assert kept is None or (kept.maxlen, kept.pinned) == (10, "")
+
+
+async def test_a_dead_group_is_an_alarm(connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
+    """A group without a process keeps its events; that is said once, is seen by tools, and is over when it lives."""
+    backbone, late = connect(), connect()
+    counter = Counter()
+    dead = late.subscribe(counter, group="dead", lease=LEASE)
+    async with running(dead):
+        await backbone.batch([Jobs.job(0)])
+        await until(lambda: counter.seen == [0])
+    await backbone.batch([Jobs.job(n) for n in range(1, 20)])
+    working = Counter()
+    backbone.subscribe(working, group="g", lease=LEASE, retention=Retention(handled=True, every=SOON))
+    operations = Operations(backbone)
+
+    async def pinned() -> str:
+        kept = await operations.retention("jobs")
+        return kept.pinned if kept is not None else ""
+
+    async def is_dead() -> bool:
+        return await pinned() == "dead"
+
+    async def is_over() -> bool:
+        return await pinned() == ""
+
+    with caplog.at_level(logging.INFO, "esb_runtime"):
+        async with running(backbone):
+            await eventually(is_dead)
+            assert await length(backbone) == 19
+            await asyncio.sleep(3 * SOON.total_seconds())  # several turns: they have nothing new to say
+            again = connect()
+            again.subscribe(Counter(), group="dead", lease=LEASE)
+            async with running(again):
+                await eventually(is_over)
+    assert sum("jobs: group dead holds up retention" in r.getMessage() for r in caplog.records) == 1
+    assert sum("no longer holds up" in r.getMessage() for r in caplog.records) == 1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"handled": True, "maxlen": 3},
+        {"keep": timedelta(0)},
+        {"maxlen": -1},
+        {"keep": timedelta(days=1), "every": timedelta(0)},
+    ],
+)
+def test_what_cannot_work(options: dict[str, Any]) -> None:
+    """A policy that says nothing, or too much, is refused where it is written."""
+    with pytest.raises(UsageError, match="Retention"):
+        Retention(**options)
+
+
+@pytest.fixture
+async def big(raw: Any, redis_endpoint: Endpoint) -> AsyncIterator[Backbone]:
+    """A backbone whose stream has many events."""
+    async with Backbone.connect(store=Store.REDIS) as backbone:
+        await backbone.batch([Jobs.job(n) for n in range(20_000)])
+        yield backbone
+
+
+async def test_a_step_is_short(big: Backbone, raw: Any) -> None:
+    """Trimming with payloads holds the server for far less than 5 ms at a time; nothing is left of what went."""
+    operations = Operations(big)
+    cut = await operations.cut("jobs", Retention(maxlen=100))
+    await raw.config_resetstat()
+    steps = [done.entries async for done in operations.trim("jobs", cut)]
+    assert steps[-1] == 19_900
+    assert max(after - before for before, after in zip([0, *steps], steps, strict=False)) <= 100
+    # the mean: on a busy machine a single step may well lose the processor in its middle
+    assert (await raw.info("commandstats"))["cmdstat_evalsha"]["usec_per_call"] < 5000
+    assert await raw.xlen("jobs") == 100
+    assert len([key async for key in raw.scan_iter("{jobs}:p:*", count=5000)]) == 100

@@ -1,0 +1,224 @@
+"""`esb dlq`: what a group gave up on, seen, replayed and purged from the shell; counted from Redis itself."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import pty
+from typing import Any
+
+import pytest
+import redis
+from command_kit import Esb
+
+from esb_runtime import Backbone, Consume, ConsumerContext, EventContract, Retry, Side, Unhandled, event
+
+
+class Parcels(EventContract[Side], uri="shop"):
+    """The events of the shop's lock that need no order."""
+
+    @event(version=2)
+    async def packed(self, email: str, count: int = 1) -> None: ...
+
+
+class Handler(Parcels[Consume]):
+    """Fails while it is broken."""
+
+    def __init__(self, *, broken: bool) -> None:
+        self.broken = broken
+        self.seen: list[tuple[str, int]] = []
+
+    async def packed(self, ctx: ConsumerContext, email: str, count: int = 1) -> None:
+        if self.broken:
+            raise ValueError(f"no parcel for {email}")
+        self.seen.append((email, ctx.metadata.attempt))
+
+
+def consume(esb: Esb, *, broken: bool = False, group: str = "main") -> Handler:
+    """Have a group handle everything that waits for it; `broken`: fail at each."""
+    handler = Handler(broken=broken)
+
+    async def run() -> None:
+        async with Backbone.connect(endpoint=esb.variables["REDIS_EVENT_SOURCE_ENDPOINT"]) as backbone:
+            backbone.subscribe(handler, group=group, retry=Retry(attempts=1), unhandled=Unhandled.ERROR)
+            task = asyncio.create_task(backbone.run())
+            client = redis.asyncio.Redis.from_url(esb.variables["REDIS_EVENT_SOURCE_ENDPOINT"])
+            async with asyncio.timeout(30), client:
+                while not await settled(client, group):  # noqa: ASYNC110 - a server tells nobody
+                    await asyncio.sleep(0.02)
+            await backbone.stop()
+            await task
+
+    asyncio.run(run())
+    return handler
+
+
+async def settled(client: Any, group: str) -> bool:
+    """Whether the group has settled every event of the shop."""
+    groups = {each["name"].decode(): each for each in await client.xinfo_groups("shop")}
+    last = (await client.xinfo_stream("shop"))["last-generated-id"]
+    return group in groups and not groups[group]["pending"] and groups[group]["last-delivered-id"] == last
+
+
+def packed(number: int) -> tuple[str, int, dict[str, Any]]:
+    """An event that can be packed."""
+    return ("packed", 2, {"email": f"ann{number}@example.org", "count": number})
+
+
+def side_keys(server: redis.Redis) -> list[str]:
+    """The keys of dead letters."""
+    keys: Any = server.keys("{shop}:dlq*")
+    return sorted(key.decode() for key in keys)
+
+
+def test_list_and_show(workspace: Esb, server: redis.Redis) -> None:
+    """Letters are found by event, time, reason and id; one is shown with everything, in every form."""
+    keys = workspace.seed("shop", packed(1), ("other", 1, {}), packed(2))
+    server.xadd("shop", {"hello": "world"})
+    consume(workspace, broken=True)
+    found = workspace.lines("dlq", "list", "shop", "main")
+    assert [each["event"]["key"] for each in found[:3]] == keys
+    assert [each["event"]["event"] for each in found] == ["packed", "other", "packed", ""]
+    assert found[0]["reason"] == "ValueError: no parcel for ***"
+    assert (found[0]["attempts"], found[0]["event"]["args"]) == (1, {"email": "ann1@example.org", "count": 1})
+    assert "Traceback" in found[0]["traceback"] or "raise ValueError" in found[0]["traceback"]
+    assert found[3]["event"]["meta"]["raw"] == {"hello": "world"}
+
+    def ids(*words: str) -> list[str]:
+        return [each["id"] for each in workspace.lines("dlq", "list", "shop", "main", *words)]
+
+    assert ids("--event", "packed") == [found[0]["id"], found[2]["id"]]
+    assert ids("--reason", "NOT written by esb") == [found[3]["id"]]
+    assert ids("--since", found[1]["id"], "--until", found[2]["id"]) == [found[1]["id"], found[2]["id"]]
+    assert ids("--limit", "1") == [found[0]["id"]]
+    table = workspace.ok("dlq", "list", "shop", "main", "-o", "table").splitlines()
+    assert table[0].split() == ["ID", "SINCE", "EVENT", "TRIES", "REASON"]
+    assert len(table) == 5
+    assert workspace.ok("dlq", "list", "shop", "main", "-o", "raw").split("\t")[0] == found[0]["id"]
+    for name in (found[0]["id"], keys[0], keys[0].split("/")[1]):
+        assert workspace.lines("dlq", "show", "shop", "main", name) == [found[0]]
+    text = workspace.ok("dlq", "show", "shop", "main", found[0]["id"], "-o", "table")
+    for word in ("no parcel for ***", "ann1@example.org", "raise ValueError", "arguments", keys[0]):
+        assert word in text
+    assert "hello" in workspace.ok("dlq", "show", "shop", "main", found[3]["id"], "-o", "table")
+
+
+def test_personal_arguments_are_masked(workspace: Esb) -> None:
+    """What the lock calls personal is hidden unless it is asked for."""
+    workspace.seed("shop", ("ordered", 1, {"user": {"name": "Ann"}, "product": "jeans"}))
+    consume(workspace, broken=True)
+    (found,) = workspace.lines("dlq", "list", "shop", "main")
+    assert found["event"]["args"] == {"user": "***", "product": "jeans"}
+    assert "Ann" not in workspace.ok("dlq", "show", "shop", "main", found["id"], "-o", "table")
+    (shown,) = workspace.lines("dlq", "show", "shop", "main", found["id"], "--show-personal")
+    assert shown["event"]["args"]["user"] == {"name": "Ann"}
+
+
+def test_replay(workspace: Esb, server: redis.Redis) -> None:
+    """Dry run, replay, count: this group handles each once with fresh attempts, no other group sees any of it."""
+    workspace.seed("shop", *[packed(n) for n in range(5)])
+    consume(workspace, broken=True)
+    other = consume(workspace, group="other")
+    words = ("dlq", "replay", "shop", "main")
+    assert workspace.lines(*words, "--dry-run")[0]["letters"] == 5
+    assert len(workspace.lines("dlq", "list", "shop", "main")) == 5
+    assert "pass --yes" in workspace.fails(2, *words)
+    (done,) = workspace.lines(*words, "--yes")
+    assert (done["letters"], done["returned"], done["copied"]) == (5, 5, 0)
+    assert side_keys(server) == []
+    handler = consume(workspace)
+    assert handler.seen == [(f"ann{n}@example.org", 1) for n in range(5)]
+    assert len(other.seen) == 5
+    assert consume(workspace, group="other").seen == []
+    assert server.xlen("shop") == len(list(server.scan_iter("{shop}:p:*"))) == 5
+
+
+def test_replay_of_trimmed_events(workspace: Esb, server: redis.Redis) -> None:
+    """Events whose entries are gone come as copies that nobody else sees, and nothing is left behind."""
+    workspace.seed("shop", *[packed(n) for n in range(3)])
+    consume(workspace, broken=True)
+    server.xtrim("shop", maxlen=0, approximate=False)
+    for key in server.scan_iter("{shop}:p:*"):
+        server.delete(key)
+    assert "copies" in workspace.ok("dlq", "replay", "shop", "main", "--yes", "-o", "table")
+    assert side_keys(server) == []
+    assert workspace.ok("tail", "shop") == ""
+    assert consume(workspace, group="later").seen == []
+    assert [email for email, _ in consume(workspace).seen] == [f"ann{n}@example.org" for n in range(3)]
+
+
+def test_what_cannot_be_handled_lands_there_again(workspace: Esb, server: redis.Redis) -> None:
+    """Poison of every kind is replayed once, and is a dead letter again with its fields: no loop, nothing orphaned."""
+    keys = workspace.seed("shop", packed(1), packed(2), ("unknown", 9, {}))
+    payloads = [f"{{shop}}:p:{workspace.lines('get', key)[0]['meta']['message_id']}" for key in keys[:2]]
+    server.xadd("shop", {"hello": "world"})
+    server.xadd("shop", {"f": "1", "e": b"\xff", "v": "x"})
+    server.delete(*payloads)
+    server.set(payloads[1], "no hash")
+    consume(workspace, broken=True)
+    before = workspace.lines("dlq", "list", "shop", "main")
+    assert len(before) == 5
+    assert {each["event"]["meta"].get("raw", {}).get("e") for each in before[:2]} == {"packed"}
+    (done,) = workspace.lines("dlq", "replay", "shop", "main", "--yes")
+    assert done["returned"] == 5
+    consume(workspace)
+    after = workspace.lines("dlq", "list", "shop", "main")
+    assert [each["reason"] for each in after] == [each["reason"] for each in before]
+    assert [each["event"]["key"] for each in after] == [each["event"]["key"] for each in before]
+    assert workspace.lines("dlq", "purge", "shop", "main", "--yes")[0]["purged"] == 5
+    assert side_keys(server) == []
+
+
+def test_purge(workspace: Esb, server: redis.Redis) -> None:
+    """The dry run counts what the real run deletes; the payloads go too, the stream stays as it is."""
+    keys = workspace.seed("shop", *[packed(n) for n in range(4)])
+    consume(workspace, broken=True)
+    words = ("dlq", "purge", "shop", "main", keys[0], keys[2])
+    assert workspace.lines(*words, "--dry-run")[0]["letters"] == 2
+    assert "pass --yes" in workspace.fails(2, *words)
+    assert workspace.lines(*words, "--yes")[0]["purged"] == 2
+    assert [each["event"]["key"] for each in workspace.lines("dlq", "list", "shop", "main")] == [keys[1], keys[3]]
+    assert len(side_keys(server)) == 3
+    assert server.xlen("shop") == 4
+    assert "no dead letter" in workspace.fails(4, *words, "--yes")
+
+
+def test_what_is_not_there(workspace: Esb) -> None:
+    """A missing stream, group or letter is exit 4 with what there is; an empty list is none."""
+    workspace.seed("shop", packed(1))
+    consume(workspace)
+    assert workspace.lines("dlq", "list", "shop", "main") == []
+    assert "main" in workspace.fails(4, "dlq", "list", "shop", "mian")
+    assert "shop" in workspace.fails(4, "dlq", "list", "shpo", "main")
+    workspace.fails(4, "dlq", "show", "shop", "main", "1-0")
+    assert workspace.lines("dlq", "replay", "shop", "main", "--yes")[0]["letters"] == 0
+
+
+@pytest.mark.parametrize(("answer", "code"), [("y\n", 0), ("n\n", 130), ("\n", 130)])
+def test_asking_on_a_terminal(workspace: Esb, answer: str, code: int) -> None:
+    """On a terminal the question names how many of what; only a yes goes on."""
+    workspace.seed("shop", packed(1))
+    consume(workspace, broken=True)
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(workspace.folder)
+        command = workspace.command("dlq", "purge", "shop", "main")
+        os.execve(command[0], command, workspace.environment())
+    shown = b""
+    while b"[y/N]" not in shown:
+        shown += os.read(terminal, 4096)
+    assert b"Purge 1 dead letter of main of shop?" in shown
+    os.write(terminal, answer.encode())
+    _, status = os.waitpid(pid, 0)
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(status) == code
+    assert len(workspace.lines("dlq", "list", "shop", "main")) == (0 if code == 0 else 1)
+
+
+def test_json_is_one_object_per_line(workspace: Esb) -> None:
+    """Each line stands for itself."""
+    workspace.seed("shop", packed(1), packed(2))
+    consume(workspace, broken=True)
+    lines = workspace.ok("dlq", "list", "shop", "main").splitlines()
+    assert [json.loads(line)["attempts"] for line in lines] == [1, 1]
