@@ -57,7 +57,8 @@ def command(
 ) -> None:
     """Show the last events of streams, and follow them with -f.
 
-    Touches no consumer group. With --since or --until it shows the whole range, or its last N with -n.
+    Touches no consumer group. With --since or --until it shows the whole range, or its last N with -n. -f also waits
+    for streams that are not there yet, named or matching a pattern.
 
     \b
     Examples:
@@ -101,6 +102,12 @@ class Plan:
     where: Sequence[Condition]
     payload: bool
 
+    def patterns(self) -> list[str]:
+        """The glob patterns among the streams, as keys."""
+        from esb_runtime.operations import stream_key
+
+        return [stream_key(uri, self.environment) for uri in self.uris if _is_pattern(uri)]
+
     def part(self, stream: str, now: int, newest: str) -> Slice:
         """The range of one stream; its end is fixed now, so that following begins exactly behind it."""
         from esb_runtime.operations import Slice
@@ -116,19 +123,30 @@ async def _tail(chosen: connection.Connection, plan: Plan, shape: tuple[Output, 
         keys = await _keys(operations, plan)
         output, template = shape
         printer = EventPrinter(
-            output=output, terminal=screen, masks=masks, streams=keys, template=template, payload=plan.payload
+            output=output,
+            terminal=screen,
+            masks=masks,
+            streams=[*keys, *plan.patterns()] if plan.follow else keys,
+            template=template,
+            payload=plan.payload,
         )
         now = await operations.now()
         reached: dict[str, str] = {}
         for stream in keys:
-            await operations.require(stream)
             reached[stream] = await operations.last_id(stream)
+            if reached[stream] == "0-0" and not (plan.follow and await _to_come(operations, stream)):
+                await operations.require(stream)
         parts = [plan.part(stream, now, reached[stream]) for stream in keys]
         async for event in _history(operations, plan, parts):
             _print(printer, event)
         if plan.follow:
             async for event in operations.follow(
-                reached, only=plan.only, where=plan.where, payload=plan.payload, outage=_outage
+                reached,
+                patterns=plan.patterns(),
+                only=plan.only,
+                where=plan.where,
+                payload=plan.payload,
+                outage=_outage,
             ):
                 _print(printer, event)
 
@@ -140,8 +158,8 @@ async def _keys(operations: Operations, plan: Plan) -> list[str]:
     found: list[str] = []
     for uri in plan.uris:
         key = stream_key(uri, plan.environment)
-        matching = await operations.names(key) if any(sign in uri for sign in "*?[") else [key]
-        if not matching:
+        matching = await operations.names(key) if _is_pattern(uri) else [key]
+        if not matching and not plan.follow:
             raise Failure(f"no stream matches {uri!r}", Exit.NOT_FOUND)
         found += matching
     return list(dict.fromkeys(found))
@@ -163,6 +181,22 @@ async def _history(operations: Operations, plan: Plan, parts: Sequence[Slice]) -
         heads[at] = await anext(sources[at], None)
         if head is not None:
             yield head
+
+
+def _is_pattern(uri: str) -> bool:
+    return any(sign in uri for sign in "*?[")
+
+
+async def _to_come(operations: Operations, stream: str) -> bool:
+    """Whether there is nothing at this key yet: then it is waited for."""
+    from esb_runtime import StreamNotFound
+
+    try:
+        await operations.require(stream)
+    except StreamNotFound as problem:
+        terminal.note(f"{problem}; waiting for it")
+        return True
+    return False
 
 
 def _order(event: PlainEvent) -> tuple[int, int]:

@@ -215,6 +215,19 @@ def test_following_survives_cut_connections_and_a_restart(esb: Esb, tmp_path_fac
             assert out == ""
 
 
+def test_following_waits_for_streams_that_appear_later(esb: Esb) -> None:
+    """A named stream that is not there yet, and new matches of a pattern, are followed from their first event."""
+    esb.fails(4, "tail", "later")
+    following = esb.start("tail", "later", "shop.*", "-f")
+    assert "waiting for it" in until(following, "waiting for it")
+    keys = produced(esb, "later", 2)
+    assert [json.loads(read(following.stdout))["key"] for _ in keys] == keys
+    keys = produced(esb, "shop.a", 2)
+    assert [json.loads(read(following.stdout))["key"] for _ in keys] == keys
+    following.terminate()
+    following.communicate(timeout=10)
+
+
 def until(process: subprocess.Popen[str], words: str) -> str:
     """What it says on stderr, up to these words."""
     said = ""

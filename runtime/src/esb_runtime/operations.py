@@ -64,6 +64,8 @@ __all__ = [
 ]
 
 _WAIT = timedelta(seconds=5)
+_LOOK = timedelta(seconds=1)
+"""How often new streams are looked for."""
 _LONGEST_DELAY = 5.0
 
 
@@ -199,6 +201,7 @@ class Operations:
         self,
         after: Mapping[str, str],
         *,
+        patterns: Sequence[str] = (),
         only: frozenset[str] = frozenset(),
         where: Sequence[Condition] = (),
         payload: bool = True,
@@ -206,14 +209,23 @@ class Operations:
     ) -> AsyncIterator[PlainEvent]:
         """Events of several streams as they come, each after its id in `after`; without end.
 
+        Streams that appear later and match one of the glob `patterns` are followed from their beginning.
+
         Outages are waited out, and no event is missed or repeated over them; `outage` hears why when one begins and
         "" when it is over. Raises `LoginRefused` and `WrongKeyType`.
         """
         reached = dict(after)
-        delay = 0.0
+        delay, looked, pause = 0.0, 0.0, 0.0
         while True:
             try:
-                await self._await(reached)
+                if patterns and time.monotonic() - looked >= pause:
+                    began = time.monotonic()
+                    for pattern in patterns:
+                        reached |= {name: "0-0" for name in await self.names(pattern) if name not in reached}
+                    looked = time.monotonic()
+                    pause = max(_LOOK.total_seconds(), 10 * (looked - began))  # a scan of many keys takes its time
+                if not await self._arrived(reached, _LOOK if patterns else _WAIT):
+                    continue
                 pages = [(stream, await self._news(stream, reached)) for stream in reached]
                 batch = [
                     event
@@ -235,9 +247,10 @@ class Operations:
             for stored in sorted(batch, key=lambda stored: entry_order(stored.key.id)):
                 yield plain_event(stored)
 
-    async def _await(self, reached: Mapping[str, str]) -> None:
-        while not await self._channel.wait(reached, _WAIT):
-            pass
+    async def _arrived(self, reached: Mapping[str, str], within: timedelta) -> bool:
+        if not reached:
+            await asyncio.sleep(within.total_seconds())
+        return bool(reached) and await self._channel.wait(reached, within)
 
     async def _news(self, stream: str, reached: Mapping[str, str]) -> list[Stored]:
         return await self._channel.scan(stream, first=f"({reached[stream]}", count=PAGE, payload=False)
