@@ -73,8 +73,11 @@ def create(tree: Path, folder: Path | None, answers: Mapping[str, Answer], *, gi
 
 
 @contextmanager
-def rendered(tree: Path, answers: Mapping[str, Answer]) -> Generator[Path]:
-    """A folder with the workspace that these answers make, for as long as the block lasts."""
+def rendered(tree: Path, answers: Mapping[str, Answer], *, tag: str | None = None) -> Generator[Path]:
+    """A folder with the workspace that these answers make, for as long as the block lasts.
+
+    `tag` is the template version in `tree`, this esb's own unless given.
+    """
     from copier import Settings, run_copy
 
     with tempfile.TemporaryDirectory(prefix="esb-new-", ignore_cleanup_errors=True) as aside:
@@ -84,7 +87,7 @@ def rendered(tree: Path, answers: Mapping[str, Answer]) -> Generator[Path]:
                 str(tree),
                 workspace,
                 # the template writes these instead of the temporary folder that it was rendered from
-                data={**answers, "esb_source": {"_commit": installed(), "_src_path": SOURCE}},
+                data={**answers, "esb_source": {"_commit": tag or installed(), "_src_path": SOURCE}},
                 defaults=True,
                 quiet=True,
                 settings=Settings(),  # not the defaults that the user keeps for other templates

@@ -72,6 +72,14 @@ def bundle(version: str) -> Generator[Path]:
             yield target
 
 
+@contextmanager
+def tree_of(history: Path, tag: str) -> Generator[Path]:
+    """The same for a release that a bundle holds."""
+    with tempfile.TemporaryDirectory(prefix="esb-template-", ignore_cleanup_errors=True) as folder:
+        git("-c", "advice.detachedHead=false", "clone", "--quiet", "--branch", tag, str(history), folder)
+        yield Path(folder)
+
+
 def tags(bundle: Path) -> list[str]:
     """The releases that a bundle holds, as tags."""
     heads = git("bundle", "list-heads", str(bundle)).splitlines()

@@ -76,12 +76,12 @@ def upgrade(found: Standing, conflict: Conflict) -> list[str]:
         shown = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
         raise Failure(f"there are changes that are not committed ({shown}): commit or stash them first", Exit.USAGE)
     before = repository.unmerged(found.workspace)
-    with _bundle() as bundle:
-        known = template_history.tags(bundle)
+    with bundle() as history:
+        known = template_history.tags(history)
         for tag in (found.current, found.wanted):
             if tag not in known:
                 raise Failure(f"this esb knows no template {tag}; it knows {', '.join(known)}", Exit.USAGE)
-        _merge(found, conflict, bundle)
+        _merge(found, conflict, history)
     return sorted(repository.unmerged(found.workspace) - before)
 
 
@@ -107,7 +107,8 @@ def _merge(found: Standing, conflict: Conflict, bundle: Path) -> None:
 
 
 @contextmanager
-def _bundle() -> Generator[Path]:
+def bundle() -> Generator[Path]:
+    """The history of the template that this esb carries. Raises `Failure` (usage) when it has none."""
     try:
         with template_history.bundle(version("esb-cli")) as path:
             yield path

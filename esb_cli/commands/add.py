@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from esb_cli.failures import Exit, Failure
-from esb_cli.terminal import clean, note, put, stderr
+from esb_cli.terminal import clean, count, note, put, stderr
 from esb_cli.workspace import Workspace
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from esb_cli.contract_source import ContractSource
+    from esb_cli.questions import Answer
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -85,6 +88,75 @@ def event(
     workspace = Workspace.required()
     contract = ContractSource.find(workspace, contract_name)
     _write(workspace, contract, contract.with_event(new).bytes, yes=yes)
+
+
+@app.command()
+def contract(name: Annotated[str, typer.Argument(metavar="NAME", help="The contract, in PascalCase.")]) -> None:
+    """Add a contract, with a consumer that shows its events.
+
+    Rendered from the workspace's own template version and merged with your
+    edits; what you deleted stays deleted. Exit code 1: conflicts are marked.
+
+    \b
+    Examples:
+      esb add contract Refund
+    """
+
+    def change(known: Mapping[str, Answer]) -> Mapping[str, Answer]:
+        return {"events": f"{known['events']}, {name}"}
+
+    _grow(change)
+
+
+@app.command()
+def consumer(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Its module: letters, digits and _.")],
+    *,
+    contract: Annotated[
+        str | None, typer.Option("--contract", "-e", help="What it consumes.", show_default="the first contract")
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option("--group", "-g", help="Its consumer group.", show_default="like its name")
+    ] = None,
+) -> None:
+    """Add a consumer with a group of its own.
+
+    A module, a program of `esb dev`, and a line in the package's __main__, from
+    the workspace's own template version, merged with your edits.
+
+    \b
+    Examples:
+      esb add consumer audit
+      esb add consumer billing --contract Refund --group billing-v2
+    """
+    module = name.replace("-", "_")
+
+    def change(known: Mapping[str, Answer]) -> Mapping[str, Answer]:
+        chosen = contract or str(known["events"]).split(",")[0].strip()
+        added = f"{module} {chosen} {group or name}"
+        return {"consumer": True, "consumers": ", ".join(filter(None, [str(known.get("consumers", "")), added]))}
+
+    _grow(change)
+
+
+def _grow(change: Callable[[Mapping[str, Answer]], Mapping[str, Answer]]) -> None:
+    """Merge what the new answer brings, say what became of each file, and keep the lock true."""
+    from esb_cli import contract_lock
+    from esb_cli.growth import LOCK, Step, grow
+    from esb_cli.programs import Surroundings
+
+    grown = grow(Path.cwd(), change)
+    grown.write()
+    for path, step in grown.steps.items():
+        put(f"{step}: {clean(path)}")
+    workspace = Workspace.find(grown.workspace)
+    if workspace is not None and grown.steps.get(LOCK) is Step.KEPT:
+        contract_lock.refresh(workspace, Surroundings.of(workspace, {}))
+    if conflicts := [path for path, step in grown.steps.items() if step is Step.CONFLICT]:
+        raise Failure(
+            f"{count(len(conflicts), 'file')} changed on both sides: resolve the conflicts, then commit", Exit.FAILED
+        )
+    note("look at `git diff`, run `make test`, then commit")
 
 
 def _write(workspace: Workspace, contract: ContractSource, content: bytes, *, yes: bool) -> None:
