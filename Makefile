@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full lint format typecheck bench docs dist clean run-venv dev-venv
+.PHONY: help demo test test-full lint format typecheck bench docs dist release-template clean run-venv dev-venv
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile
@@ -45,6 +45,9 @@ dist: dev-venv ## sdists and wheels of both distributions, in dist/
 	@rm -rf dist
 	@$(BIN)/python -m build --no-isolation --outdir dist runtime
 	@$(BIN)/python -m build --no-isolation --outdir dist .
+
+release-template: dev-venv ## at a release: take today's template into the released history, then commit that file
+	@$(BIN)/python -m esb_cli.template_history
 
 clean: ## forget everything that was built
 	rm -rf .build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -12,13 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 from . import questions, template_history
 from .failures import Exit, Failure
 from .questions import Answer
-from .scaffold import ANSWERS, installed, rendered
-from .upgrade import bundle, standing
+from .scaffold import installed, rendered
+from .upgrade import answers, bundle, standing
 
 LOCK = "contract.lock"
 
@@ -60,14 +59,6 @@ def grow(start: Path, change: Callable[[Mapping[str, Answer]], Mapping[str, Answ
         questions.check(questions.load(tree), new, dict.fromkeys(new, "NAME"))
         with rendered(tree, old, tag=found.current) as before, rendered(tree, new, tag=found.current) as after:
             return _difference(found.workspace, _files(before), _files(after))
-
-
-def answers(workspace: Path) -> dict[str, Answer]:
-    """What a workspace was made from."""
-    import yaml
-
-    document: dict[str, Any] = yaml.safe_load((workspace / ANSWERS).read_text("utf-8"))
-    return {name: value for name, value in document.items() if not name.startswith("_")}
 
 
 @contextmanager

@@ -51,6 +51,15 @@ def changes(folder: Path) -> list[str]:
     return [line[3:] for line in _must(folder, "status", "--porcelain", "--", ".").splitlines()]
 
 
+def states(folder: Path) -> dict[str, str]:
+    """Paths below the folder that differ from the last commit, each with its letter: M, A, D, U, or ? for new ones."""
+    top = Path(_must(folder, "rev-parse", "--show-toplevel").strip())
+    inside = folder.resolve().relative_to(top.resolve()).as_posix()
+    lines = _must(folder, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", ".").split("\0")
+    prefix = "" if inside == "." else f"{inside}/"
+    return {line[3:].removeprefix(prefix): "U" if "U" in line[:2] else line[:2].strip()[0] for line in lines if line}
+
+
 def unmerged(folder: Path) -> set[str]:
     """Paths below the folder that hold a conflict, and the `.rej` files beside them."""
     marked = _must(folder, "diff", "--name-only", "--diff-filter=U", "--relative")

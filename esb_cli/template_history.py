@@ -5,7 +5,7 @@ template's files and of the releases before, so every machine has the same ones 
 
 A wheel carries both forms, made when it was built (`_build_hook.py`). An editable install has neither and makes them
 when they are asked for, from the checkout: `released.bundle`, if there is one, plus the working tree as the newest
-version. Who makes a release writes that file with `python -m esb_cli.template_history` and commits it. Only the
+version. Who makes a release writes that file with `make release-template` and commits it. Only the
 standard library is imported here: the build has nothing else.
 """
 
@@ -37,9 +37,27 @@ class NoTemplateError(Exception):
     """This installation of esb carries no template, or was built without its history."""
 
 
-def release(version: str) -> None:
-    """Take the working tree into `released.bundle` as `version`; commit that file with the release."""
-    write_bundle(CHECKOUT, version, PACKAGE / RELEASED)
+class AlreadyReleasedError(Exception):
+    """A released template would change: workspaces were made from it, so it may not."""
+
+
+def release(checkout: Path, version: str) -> None:
+    """Take the working tree into `released.bundle` as `version`; commit that file with the release.
+
+    Raises `AlreadyReleasedError` when that version has been released with other files.
+    """
+    target, tag = checkout / "esb_cli" / RELEASED, tag_of(version)
+    with tempfile.TemporaryDirectory(prefix="esb-release-") as folder:
+        new = Path(folder, RELEASED)
+        write_bundle(checkout, version, new)
+        if target.is_file() and tag in tags(target) and commit_of(target, tag) != commit_of(new, tag):
+            raise AlreadyReleasedError(f"{tag} is released, and the template is another one now: raise the version")
+        shutil.copy(new, target)
+
+
+def commit_of(bundle: Path, tag: str) -> str:
+    """The commit of a release."""
+    return git("bundle", "list-heads", str(bundle), f"refs/tags/{tag}").split()[0]
 
 
 def tag_of(version: str) -> str:
@@ -177,4 +195,7 @@ def _halves(line: str) -> tuple[str, str, str]:
 if __name__ == "__main__":
     from importlib.metadata import version as installed_version
 
-    release(installed_version("esb-cli"))
+    try:
+        release(CHECKOUT, installed_version("esb-cli"))
+    except AlreadyReleasedError as refused:
+        raise SystemExit(f"error: {refused}") from None

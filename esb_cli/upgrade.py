@@ -9,11 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from . import repository, template_history, wheels
 from .failures import Exit, Failure
-from .scaffold import ANSWERS, SOURCE, WHEELS, answer, copier_errors, installed
+from .questions import Answer
+from .report import Report, changed
+from .scaffold import ANSWERS, SOURCE, WHEELS, answer, copier_errors, installed, rendered
 
 Conflict = Literal["inline", "rej"]
 """How a conflict is shown: in the file itself, or in a `.rej` file beside it."""
@@ -58,8 +60,8 @@ def standing(start: Path, to: str | None = None) -> Standing:
     return found
 
 
-def upgrade(found: Standing, conflict: Conflict) -> list[str]:
-    """Merge the wanted version into the workspace; returns the paths that need a person.
+def upgrade(found: Standing, conflict: Conflict) -> Report:
+    """Merge the wanted version into the workspace; returns what became of each file.
 
     Everything that can be refused is refused before the first change: `Failure` (usage).
     """
@@ -81,8 +83,40 @@ def upgrade(found: Standing, conflict: Conflict) -> list[str]:
         for tag in (found.current, found.wanted):
             if tag not in known:
                 raise Failure(f"this esb knows no template {tag}; it knows {', '.join(known)}", Exit.USAGE)
+        upstream = _upstream(found, history)
         _merge(found, conflict, history)
-    return sorted(repository.unmerged(found.workspace) - before)
+    return Report.of(found.workspace, upstream, repository.unmerged(found.workspace) - before)
+
+
+def answers(workspace: Path) -> dict[str, Answer]:
+    """What a workspace was made from."""
+    import yaml
+
+    document: dict[str, Any] = yaml.safe_load((workspace / ANSWERS).read_text("utf-8"))
+    return {name: value for name, value in document.items() if not name.startswith("_")}
+
+
+def _upstream(found: Standing, history: Path) -> set[str]:
+    """The files that the template itself has changed between the two versions, for these answers."""
+    given = answers(found.workspace)
+    with (
+        template_history.tree_of(history, found.current) as old,
+        template_history.tree_of(history, found.wanted) as new,
+        rendered(old, given, tag=found.current) as before,
+        rendered(new, given, tag=found.current) as after,
+    ):
+        return {path for path in changed(before, after) if not _is_the_teams(path)}
+
+
+def _is_the_teams(path: str) -> bool:
+    """Whether an update leaves a file alone, as `_exclude` in copier.yml has it."""
+    parts = path.split("/")
+    merged = {"__init__.py", "__main__.py", "connection.py"}
+    return (
+        path == "contract.lock"
+        or parts[0] == "tests"
+        or (parts[1:2] == ["src"] and path.endswith(".py") and parts[-1] not in merged)
+    )
 
 
 def refresh_wheels(workspace: Path) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from esb_cli.failures import Exit, Failure
-from esb_cli.terminal import note, put
+from esb_cli.terminal import clean, count, note, put
+
+if TYPE_CHECKING:
+    from esb_cli.report import Report
+    from esb_cli.upgrade import Standing
 
 
 def command(
@@ -26,9 +30,11 @@ def command(
 ) -> None:
     """Merge a newer template, keep the team's edits.
 
-    The template is that of the installed esb. Exit code 1: some files need a
-    person, their conflicts are marked. Files that the team owns (contracts,
-    handlers, tests) are never touched.
+    The template is that of the installed esb; no network is needed. It says
+    what became of each file (merged, added, removed, kept, conflict) and what
+    to know about each release. Exit code 1: some files need a person, their
+    conflicts are marked. Files that the team owns (contracts, handlers, tests)
+    are never touched.
 
     \b
     Examples:
@@ -41,16 +47,35 @@ def command(
     found = standing(Path.cwd(), to)
     if check:
         put(f"{found.current} -> {found.wanted}" if found.outdated else f"{found.current} is current")
+        if found.outdated:
+            note("`esb update` merges it")
         raise typer.Exit(Exit.FAILED if found.outdated else Exit.DONE)
     if not found.outdated:
         refresh_wheels(found.workspace)
         put(f"{found.current} is current")
         return
-    conflicts = upgrade(found, conflict)
+    report = upgrade(found, conflict)
     refresh_wheels(found.workspace)
     put(f"{found.current} -> {found.wanted}")
-    for path in conflicts:
-        put(f"conflict: {path}")
-    if conflicts:
-        raise Failure(f"{len(conflicts)} of the files need a person: resolve the conflicts, then commit", Exit.FAILED)
-    note("merged without conflicts: look at `git diff`, run the tests, then commit")
+    for line in report.lines():
+        put(clean(line))
+    _tell(found, report)
+    if report.conflicts:
+        where = "beside the files, in .rej files" if conflict == "rej" else "marked in the files"
+        raise Failure(
+            f"{count(len(report.conflicts), 'file')} changed on both sides ({where}): resolve them, run `make test`, "
+            "then commit",
+            Exit.FAILED,
+        )
+    note("no conflicts: look at `git diff`, run `make test`, then commit")
+
+
+def _tell(found: Standing, report: Report) -> None:
+    """What a person should know beside the list of files."""
+    from esb_cli.report import notes
+
+    for release, remarks in notes(found.current, found.wanted).items():
+        for remark in remarks:
+            note(f"{release}: {remark}")
+    if report.kept:
+        note("kept: changed in the template, but deleted, moved or changed likewise by you; left as it is")

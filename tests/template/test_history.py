@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+from packaging.version import Version
 from template_kit import REPOSITORY
 
-from esb_cli import template_history
+from esb_cli import report, template_history
+from esb_cli.report import NOTES
 from esb_cli.scaffold import installed
 from esb_cli.template_history import NoTemplateError, git, tags, write_bundle, write_tree
 
@@ -80,6 +83,41 @@ def test_a_released_template_is_not_edited(tmp_path: Path) -> None:
     known = heads(released) if released.exists() else {}
     tag = f"refs/tags/{installed()}"
     assert known.get(tag) in {None, heads(tmp_path / "now")[tag]}
+
+
+def test_no_release_is_forgotten() -> None:
+    """Every version in the changelog below today's is in the history; today's template has its upgrade notes."""
+    released = REPOSITORY / "esb_cli" / template_history.RELEASED
+    versions = re.findall(r"^## (\d\S*)", (REPOSITORY / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
+    past = [version for version in versions if Version(version) < Version(installed())]
+    known = tags(released) if released.is_file() else []
+    assert [version for version in past if template_history.tag_of(version) not in known] == [], (
+        "run `make release-template` in the release's commit"
+    )
+    assert set(versions) == set(re.findall(r"^## (\S+)$", NOTES.read_text("utf-8"), re.MULTILINE))
+
+
+def test_the_notes_of_the_releases_in_between_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the one that a workspace has, up to the one that it gets, oldest first; a remark may have several lines."""
+    page = tmp_path / "notes.md"
+    page.write_text("# N\n\n## 1.10.0\n\n- ten\n\n## 1.9.0\n\n- nine,\n  still\n- two\n\n## 1.0.0\n\n- one\n")
+    monkeypatch.setattr(report, "NOTES", page)
+    assert report.notes("v1.0.0", "v1.10.0") == {"1.9.0": ["nine, still", "two"], "1.10.0": ["ten"]}
+    assert report.notes("v1.10.0", "v1.10.0") == {}
+
+
+def test_a_release_is_taken_once(checkout: Path) -> None:
+    """Releasing twice changes nothing; another template under a released number is refused, the history stays."""
+    template_history.release(checkout, "1.0.0")
+    released = checkout / "esb_cli" / template_history.RELEASED
+    first = heads(released)
+    template_history.release(checkout, "1.0.0")
+    change(checkout)
+    with pytest.raises(template_history.AlreadyReleasedError, match="raise the version"):
+        template_history.release(checkout, "1.0.0")
+    assert heads(released) == first
+    template_history.release(checkout, "1.1.0")
+    assert heads(released)["refs/tags/v1.0.0"] == first["refs/tags/v1.0.0"]
 
 
 def test_a_missing_template_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
