@@ -111,11 +111,11 @@ def _upstream(found: Standing, history: Path) -> set[str]:
 def _is_the_teams(path: str) -> bool:
     """Whether an update leaves a file alone, as `_exclude` in copier.yml has it."""
     parts = path.split("/")
-    merged = {"__init__.py", "__main__.py", "connection.py"}
-    return (
-        path == "contract.lock"
-        or parts[0] == "tests"
-        or (parts[1:2] == ["src"] and path.endswith(".py") and parts[-1] not in merged)
+    if parts[0] == "api":
+        return "routes" in parts
+    is_code = parts[1:2] == ["src"] and path.endswith(".py")
+    return parts[0] in {"contract.lock", "tests"} or (
+        is_code and parts[-1] not in {"__init__.py", "__main__.py", "backbone.py"}
     )
 
 
