@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -138,6 +139,23 @@ def unpacked(wheel: Path, target: Path, run: Run) -> Release:
     with ZipFile(wheel) as archive:
         archive.extractall(target)
     return Release(target, run)
+
+
+def empty_environment(folder: Path, run: Run) -> Path:
+    """A virtual environment in which only the requirements of the packages under test are there; its interpreter."""
+    run(sys.executable, "-m", "venv", "--without-pip", folder, cwd=folder.parent)
+    python = folder / "bin" / "python"
+    script = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    site = Path(run(python, "-c", script, cwd=folder).stdout.strip())
+    # after its own folder: what is installed here hides what this environment has under the same name
+    (site / "requirements.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return python
+
+
+def install(python: Path, files: list[Path], run: Run) -> None:
+    """Install wheels as they are, without an index."""
+    pip = (sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-index", "--no-deps")
+    run(*pip, *files, cwd=python.parent)
 
 
 def copy(workspace: Path, target: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from template_kit import Run, Scaffold
+from template_kit import REPOSITORY, Run, Scaffold
 
 SCHEMAS = {
     ".github/workflows/ci.yaml": "vendor.github-workflows",
@@ -24,6 +25,7 @@ KINDS: dict[str, dict[str, str | bool]] = {
     "plain": {},
     "gitlab, from 3.13": {"ci": "gitlab", "python": "3.13", "producer": False},
     "contracts alone": {"producer": False, "consumer": False},
+    "everything": {"api": True, "telemetry": True, "store": "inline"},
 }
 
 
@@ -75,6 +77,29 @@ def test_the_password_is_in_no_command_line(made: Path, run: Run, tmp_path: Path
     assert conf.stat().st_mode & 0o077 == 0
     assert "s3 cret" not in said
     assert "--appendonly yes" in said
+
+
+def test_the_dashboard_asks_for_what_is_emitted(scaffolded: Scaffold) -> None:
+    """Each query of the Grafana dashboard names metrics and attributes that the runtime emits, as Prometheus has them."""
+    folder = scaffolded(**KINDS["everything"]) / "telemetry" / "grafana" / "dashboards"
+    dashboard = json.loads((folder / "events.json").read_text())
+    queries = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    queries += [variable["query"]["query"] for variable in dashboard["templating"]["list"]]
+    page = (REPOSITORY / "docs" / "telemetry.md").read_text("utf-8")
+    listed = re.findall(r"^\| `([^`]+)` \| (counter|histogram|gauge) \| (\S+) \|", page, re.MULTILINE)
+    known = {prometheus for name, kind, unit in listed for prometheus in in_prometheus(name, kind, unit)}
+    named = {word for query in queries for word in re.findall(r"\b(?:messaging|esb)_\w+", query)}
+    attributes = {name.replace(".", "_") for name in re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)}
+    assert named <= known | attributes
+    assert {word for word in named if word in known} >= {name for name in known if not name.endswith(("_sum", "_count"))}
+
+
+def in_prometheus(name: str, kind: str, unit: str) -> list[str]:
+    """How the collector's exporter calls a metric."""
+    base = name.replace(".", "_") + ("_seconds" if unit == "s" else "")
+    if kind == "histogram":
+        return [f"{base}_bucket", f"{base}_sum", f"{base}_count"]
+    return [f"{base}_total" if kind == "counter" else base]
 
 
 def test_the_prose_is_spelt_right(made: Path, run: Run) -> None:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
-from template_kit import ARTICLE, Run, build, checkout, copy, tell_the_story
+from template_kit import ARTICLE, Run, build, checkout, copy, empty_environment, install, tell_the_story
 
 from esb_cli import scaffold, wheels
 
@@ -38,23 +37,6 @@ def built(workspace: Path, run: Run, tmp_path_factory: pytest.TempPathFactory) -
         command = (sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, sources / package)
         run(*command, cwd=folder)
     return folder
-
-
-def empty_environment(folder: Path, run: Run) -> Path:
-    """A virtual environment in which only the requirements of the packages under test are there; its interpreter."""
-    run(sys.executable, "-m", "venv", "--without-pip", folder, cwd=folder.parent)
-    python = folder / "bin" / "python"
-    script = "import sysconfig; print(sysconfig.get_path('purelib'))"
-    site = Path(run(python, "-c", script, cwd=folder).stdout.strip())
-    # after its own folder: what is installed here hides what this environment has under the same name
-    (site / "requirements.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    return python
-
-
-def install(python: Path, files: list[Path], run: Run) -> None:
-    """Install wheels as they are, without an index."""
-    pip = (sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-index", "--no-deps")
-    run(*pip, *files, cwd=python.parent)
 
 
 def content(wheel: Path) -> dict[str, bytes]:

@@ -43,6 +43,9 @@ ANSWERS: dict[str, dict[str, str | bool]] = {
     "payloads inside": {"store": "inline", "python": "3.13"},
     "long, payloads inside": {**LONG, "store": "inline"},
     "gitlab, licensed": {"ci": "gitlab", "license": "MIT", "author": "Ada O'Hara & \"sons\""},
+    "everything": {"api": True, "telemetry": True, "store": "inline", "events": "Order, HTTPSeen, Connection"},
+    "a service alone": {"api": True, "producer": False, "consumer": False},
+    "long, everything": {**LONG, "api": True, "telemetry": True},
     "a runtime from elsewhere": {
         "runtime_requirement": "esb-runtime @ git+ssh://git@example.org/esb.git#subdirectory=runtime"
     },
@@ -259,6 +262,7 @@ def test_the_template_knows_the_modules_of_python() -> None:
 
 LAYOUT = {
     ".copier-answers.yml",
+    ".devcontainer/devcontainer.json",
     ".dockerignore",
     ".editorconfig",
     ".env.example",
