@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -97,6 +97,17 @@ def server(facts: ServerFacts, local: datetime) -> Iterator[Check]:
     yield _listpack(facts)
     yield _clock(facts, local)
     yield _permissions(facts)
+
+
+def retention(held_up: Mapping[str, str]) -> Iterator[Check]:
+    """Groups without a living process that keep a stream from letting go of old events."""
+    for stream, group in held_up.items():
+        yield Check(
+            name="retention",
+            found=f"{stream}: group {group} is dead and holds it up",
+            state=State.WARNING,
+            remedy=f"start a process of the group, or remove it: XGROUP DESTROY {stream} {group}",
+        )
 
 
 def _overruled(chosen: Connection, found: Workspace | None) -> str:

@@ -51,7 +51,9 @@ def command(
     try:
         chosen = connection.choose(endpoint, pass_file)
         report.add(checks.endpoint(chosen, found))
-        report.add(checks.server(_ask(chosen), datetime.now(UTC)))
+        facts, held_up = _ask(chosen)
+        report.add(checks.server(facts, datetime.now(UTC)))
+        report.add(checks.retention(held_up))
     except (Failure, EsbError) as problem:
         report.add([Check(name="connection", found=words(problem), state=State.PROBLEM)])
         report.end()
@@ -61,13 +63,13 @@ def command(
         raise typer.Exit(int(Exit.FAILED))
 
 
-def _ask(chosen: connection.Connection) -> ServerFacts:
-    """What the server says about itself."""
+def _ask(chosen: connection.Connection) -> tuple[ServerFacts, dict[str, str]]:
+    """What the server says about itself, and the streams whose retention a dead group holds up."""
     import asyncio
 
-    async def ask() -> ServerFacts:
+    async def ask() -> tuple[ServerFacts, dict[str, str]]:
         async with connection.connected(chosen) as operations:
-            return await operations.server()
+            return await operations.server(), await operations.held_up()
 
     return asyncio.run(ask())
 

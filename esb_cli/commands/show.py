@@ -11,7 +11,7 @@ from esb_cli.tables import Column, facts, put_all, table
 from esb_cli.terminal import Output, Terminal
 
 if TYPE_CHECKING:
-    from esb_runtime.operations import ConsumerSummary, Description, GroupSummary
+    from esb_runtime.operations import ConsumerSummary, Description, GroupSummary, Kept
 
 GROUPS = (
     Column(title="GROUP", styles=("bold",)),
@@ -71,7 +71,16 @@ async def _describe(chosen: connection.Connection, uri: str, environment: str) -
 
 def document(description: Description) -> dict[str, Any]:
     """A stream and its groups as JSON; durations are in seconds."""
-    return {**stream_document(description.summary), "groups": [_group(group) for group in description.groups]}
+    groups = [_group(group) for group in description.groups]
+    return {**stream_document(description.summary), "groups": groups, "retention": _retention(description.retention)}
+
+
+def _retention(kept: Kept | None) -> dict[str, Any] | None:
+    """The policy that the stream's consumers apply; `keep` in seconds."""
+    if kept is None:
+        return None
+    keep = kept.keep.total_seconds() if kept.keep is not None else None
+    return {"keep": keep, "maxlen": kept.maxlen, "handled": kept.handled, "held_up_by": kept.pinned or None}
 
 
 def _group(group: GroupSummary) -> dict[str, Any]:
@@ -105,7 +114,13 @@ def _put(description: Description, now: int) -> None:
     known = {"stream": summary.stream, "events": f"{summary.length:,}", "memory": memory}
     if summary.first:
         known |= {"first": _end(summary.first, now), "last": _end(summary.last, now)}
+    if (kept := description.retention) is not None:
+        rules = [f"{moments.short(kept.keep)}"] if kept.keep else []
+        rules += [terminal.count(kept.maxlen, "event")] if kept.maxlen is not None else []
+        known["keeps"] = " and at most ".join(rules) or "what a group has yet to handle"
     put_all(facts(screen, known))
+    if kept is not None and kept.pinned:
+        _put_warning(screen, f"{terminal.clean(kept.pinned)} is dead and holds up retention: start it, or remove it")
     terminal.put("")
     if not description.groups:
         terminal.put("no consumer group yet")

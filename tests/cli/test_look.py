@@ -87,6 +87,16 @@ def test_show_groups_and_consumers(esb: Esb, server: redis.Redis) -> None:
     assert "main: 5 events waiting and no process alive" in esb.ok("show", "s", "-o", "table")
 
 
+def test_a_dead_group_that_holds_up_retention(esb: Esb, server: redis.Redis) -> None:
+    """What consumers recorded about retention is seen by `show` and by `doctor`, with a remedy."""
+    esb.seed("s", ("e", 1, {}))
+    server.hset("{s}:retention", mapping={"keep": "604800000", "maxlen": "", "handled": "0", "pinned": "old"})
+    (shown,) = esb.lines("show", "s")
+    assert shown["retention"] == {"keep": 604800.0, "maxlen": None, "handled": False, "held_up_by": "old"}
+    assert "old is dead and holds up retention" in esb.ok("show", "s", "-o", "table")
+    assert checks(esb)["retention"]["remedy"].endswith("XGROUP DESTROY s old")
+
+
 def test_show_of_a_foreign_stream(esb: Esb, server: redis.Redis) -> None:
     """A stream that esb did not write is shown as well as any."""
     server.xadd("foreign", {"a": "b"})

@@ -75,6 +75,7 @@ class Description:
 
     summary: StreamSummary
     groups: tuple[GroupSummary, ...]
+    retention: Kept | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +145,9 @@ class Operations:
         summaries = await inspection.summaries([stream])
         if not summaries:
             raise StreamNotFound(stream)
-        return Description(summary=summaries[0], groups=tuple(await inspection.groups(stream)))
+        return Description(
+            summary=summaries[0], groups=tuple(await inspection.groups(stream)), retention=await self.retention(stream)
+        )
 
     async def require(self, stream: str) -> None:
         """Make sure that there is such a stream. Raises `StreamNotFound` with the nearest names, `WrongKeyType`."""
@@ -307,6 +310,11 @@ class Operations:
     async def retention(self, stream: str) -> Kept | None:
         """The policy that the stream's consumers apply, and the dead group that holds it up; None without one."""
         return await self._channel.trimming(stream).noted()
+
+    async def held_up(self) -> dict[str, str]:
+        """The streams whose retention is held up, with the dead group that does it."""
+        kept = [(name, await self.retention(name)) for name in await self.names()]
+        return {name: policy.pinned for name, policy in kept if policy is not None and policy.pinned}
 
     # --- producing without a contract
 
