@@ -195,6 +195,7 @@ async def test_a_late_claimer(bench: Bench) -> None:
     await until(lambda: consumer.starts[0])
     options = SeatOptions(stream="shop", group="g", consumer="x", lease=HOUR, owned=False, remember=HOUR)
     other = bench.backbone._channel.seat(options)
+    assert await other.acquire()
     (stored,) = await other.load([keys[1].id])
     await other.settle(Settlements(handled=[(keys[1].id, stored.message_id)], failed=[], dead=[]))
     go_on.set()
