@@ -195,7 +195,9 @@ async def test_a_late_claimer(bench: Bench) -> None:
     await until(lambda: consumer.starts[0])
     options = SeatOptions(stream="shop", group="g", consumer="x", lease=HOUR, owned=False, remember=HOUR)
     other = bench.backbone._channel.seat(options)
+    await other.open()
     assert await other.acquire()
+    await other.starting({keys[1].id: 2})  # it claims the event, as from a process that seemed dead
     (stored,) = await other.load([keys[1].id])
     await other.settle(Settlements(handled=[(keys[1].id, stored.message_id)], failed=[], dead=[]))
     go_on.set()
@@ -252,7 +254,8 @@ async def test_it_remembers_for_as_long_as_told() -> None:
     clock = ManualClock()
     async with memory_backbone(MemoryServer(clock=clock)) as backbone:
         bench, consumer = _in_memory(backbone), Counting()
-        backbone.subscribe(consumer, group="g", idempotent=True, remember=HOUR, ordering=Ordering.NONE)
+        lease = timedelta(days=7)  # the clock's jumps are not to end it
+        backbone.subscribe(consumer, group="g", idempotent=True, remember=HOUR, ordering=Ordering.NONE, lease=lease)
         await Shop.producer(backbone).ordered(1)
         await backbone.settled()
         clock.advance(HOUR * 0.9)

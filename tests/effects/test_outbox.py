@@ -34,7 +34,7 @@ def numbers(backbone: MemoryBackbone) -> list[int]:
     return [delivery.arguments["n"] for delivery in backbone.events(Shop.ordered)]
 
 
-async def until(condition: Any, seconds: float = 20) -> None:
+async def until(condition: Any, seconds: float = 60) -> None:
     """Wait until something is true."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - whatever a test looks at
