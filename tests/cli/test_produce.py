@@ -150,3 +150,29 @@ async def test_the_key_is_what_get_takes(esb: Esb, monkeypatch: pytest.MonkeyPat
     async with Backbone.connect() as backbone:
         assert (await backbone.get(EventKey.parse(key))).arguments == {"a": 1}
     assert (await asyncio.to_thread(esb.lines, "get", key))[0]["args"] == {"a": 1}
+
+
+def test_a_file_of_events(workspace: Esb) -> None:
+    """A line per event, checked; the first bad line ends it with its number, or is counted with --keep-going."""
+    good = [json.dumps({"email": f"{n}@x"}) for n in range(600)]
+    assert len(workspace.ok("produce", "shop", "packed", "--file", "-", stdin="\n".join(good)).splitlines()) == 600
+    bad = "\n".join([*good[:3], '{"email": 7}', good[3]])
+    said = workspace.fails(5, "produce", "shop", "packed", "--file", "-", "--arg", "count=2", stdin=bad)
+    assert "line 4: " in said
+    assert "3 events before it stored" in said
+    assert [e["args"] for e in workspace.lines("tail", "shop", "-n", "3")] == [
+        {"email": f"{n}@x", "count": 2} for n in range(3)
+    ]
+    said = workspace.fails(5, "produce", "shop", "packed", "--file", "-", "--keep-going", stdin=bad + "\n{")
+    assert "4 events stored, 2 bad left out" in said
+    assert len(workspace.lines("tail", "shop", "-n", "9999")) == 607
+    assert "no UTF-8" not in workspace("produce", "shop", "packed", "--file", "-", "--dry-run", stdin=good[0]).stderr
+    assert len(workspace.lines("tail", "shop", "-n", "9999")) == 607
+
+
+def test_an_idempotency_key_is_the_message_id(esb: Esb) -> None:
+    """The same key is stored once and answers with the first event's key; a bad one is refused."""
+    first = esb.ok("produce", "s", "e", "--idempotency-key", "order-1")
+    assert esb.ok("produce", "s", "e", "--idempotency-key", "order-1") == first
+    assert esb.lines("tail", "s")[0]["meta"]["message_id"] == "order-1"
+    esb.fails(2, "produce", "s", "e", "--idempotency-key", "")

@@ -27,7 +27,7 @@ from ._endpoint import Endpoint
 from ._envelope import Record, Stored
 from ._errors import ChannelUnavailable, DecodeError, EventNotFound, StreamNotFound, UsageError, WrongKeyType
 from ._export import BadLine, exported, imported
-from ._identifiers import EventKey, entry_order, new_message_id
+from ._identifiers import EventKey, checked_message_id, entry_order, new_message_id
 from ._inspection import ConsumerSummary, GroupSummary, Inspection, ServerFacts, StreamSummary
 from ._plain import encode_plain
 from ._plain_event import PlainEvent, plain_event
@@ -329,16 +329,28 @@ class Operations:
         message_id: str | None = None,
     ) -> EventKey:
         """Store an event of plain values. Raises `EncodeError` for a value that cannot be stored."""
-        record = Record(
-            message_id=message_id or new_message_id(),
+        record = self.record(event, arguments, version=version, ordering_key=ordering_key, message_id=message_id)
+        keys: Sequence[EventKey] = await self.store(stream, [record])
+        return keys[0]
+
+    @staticmethod
+    def record(
+        event: str,
+        arguments: Mapping[str, Any],
+        *,
+        version: int = 1,
+        ordering_key: str | None = None,
+        message_id: str | None = None,
+    ) -> Record:
+        """An event of plain values, ready for `store`. Raises `EncodeError`, and `UsageError` for a bad message id."""
+        return Record(
+            message_id=new_message_id() if message_id is None else checked_message_id(message_id),
             event=event,
             version=version,
             produced_at=time.time_ns() // 1000,
             arguments={name: encode_plain(value, event=event, argument=name) for name, value in arguments.items()},
             ordering_key=ordering_key,
         )
-        keys: Sequence[EventKey] = await self._outbox.send_together(stream, [record])
-        return keys[0]
 
     def copy(self, part: Slice, to: str) -> AsyncIterator[Copied]:
         """Copy a slice to another stream; yields how far it has come, after every page.
