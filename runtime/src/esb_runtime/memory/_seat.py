@@ -74,6 +74,7 @@ class MemorySeat(Seat):
         if not self._holds(records, now):
             records.fence += 1
             self._mark = f"{records.fence}|{self._options.consumer}"
+            records.fenced.discard(self._options.consumer)
         self._renew(records, now)
         return True
 
@@ -81,7 +82,7 @@ class MemorySeat(Seat):
         """Whether what this process took is still its own."""
         if self._options.owned:
             return records.owner_at(now) == self._mark
-        return self._mark != "-" and alive(records.leases, self._options.consumer, now)
+        return self._mark != "-" and self._options.consumer not in records.fenced
 
     def _renew(self, records: GroupRecords, now: float) -> None:
         if self._options.owned:
@@ -112,6 +113,7 @@ class MemorySeat(Seat):
             page, further = self._page(state, group, orphans, after, count)
             unclaimed = {id_ for id_, *_ in page if not self._meant(group.pending[id_].holder)}
             for pending in [group.pending[id_] for id_, *_ in page]:
+                records.fenced |= {pending.holder} - {self._options.consumer}
                 pending.holder = self._options.consumer
                 # handed back untouched: as new, so the delivery counts as its first start
                 pending.starts = pending.starts or 1

@@ -33,6 +33,8 @@ class GroupRecords:
     owner_until: float = 0.0
     fence: int = 0
     leases: dict[str, float] = field(default_factory=dict[str, float])
+    fenced: set[str] = field(default_factory=set[str])
+    """Consumers from whom something was taken after their lease had ended: what they still do is refused."""
     floor: Id | None = None
     failures: dict[Id, int] = field(default_factory=dict[Id, int])
     done: dict[tuple[int, str], float] = field(default_factory=dict[tuple[int, str], float])
