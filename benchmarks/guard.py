@@ -29,6 +29,8 @@ def _measured(target: Target, runs: Runs) -> dict[str, float]:
 
 def complaints(runs: Runs) -> list[str]:
     """What got worse than the noise; empty when nothing did."""
+    if not BASELINE.exists():
+        return [f"there is no {BASELINE.name} yet: make one on a quiet machine with benchmarks/run.py --baseline"]
     baseline: dict[str, dict[str, float]] = json.loads(BASELINE.read_text("utf-8"))
     found: list[str] = []
     for target in GUARDED:
