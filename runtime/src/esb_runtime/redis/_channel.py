@@ -33,9 +33,6 @@ DEDUP = timedelta(hours=1)
 SKIPPED = 10
 """Entries that one blocking read looks at, to find one that is for everybody."""
 
-_PLAIN = range(ord("0"), ord("9") + 1)
-"""First bytes of the id of an entry that was just written."""
-
 
 class RedisChannel(Channel):
     """Events in Redis Streams; payloads beside them in hashes, inside the entries, or in an external store.
@@ -71,48 +68,27 @@ class RedisChannel(Channel):
         """Store records in one atomic step; see `Channel.append`."""
         if self._placement is Placement.EXTERNAL:
             await self._save(self._stores[0], stream, records)
-<<<<<<< HEAD
         beside = self._placement is Placement.BESIDE
         name_key = _keys.payload_key if beside else _keys.dedup_key
         own = [name_key(stream, record.message_id) for record in records]
         queue = [_keys.drop_key(stream, self._store_name)] if self._placement is Placement.EXTERNAL else []
         keys = [stream, *own, *queue]
         words: list[Word] = ["hash" if beside else "record", int(together), self._dedup, len(records)]
-=======
-        beside, store = self._placement is Placement.BESIDE, self._store_name
-        key_of = _keys.namer(_keys.payload_key if beside else _keys.dedup_key, stream)
-        keys = [stream, *[key_of(record.message_id) for record in records]]
-        # names are said once per kind of event in the call, so that an event costs its values only
-        shapes: dict[tuple[object, ...], int] = {}
-        heads: list[Word] = []
-        words: list[Word] = []
->>>>>>> f7b0211 (The hot path says names once per batch, packs commands in C, and builds metadata when somebody asks)
         for record in records:
-            shape = _wire.entry_shape(record)
-            number = shapes.get(shape)
-            if number is None:
-                number = shapes[shape] = len(shapes) + 1
-                heads += _layout(record, store, beside=beside)
-            words.append(number)
-            words += _wire.entry_values(record, store)
+            entry = _wire.entry_words(record, self._store_name)
+            words += (len(entry), *entry)
             if beside:
-                words += record.arguments.values()
+                words.append(2 * len(record.arguments) + 2 * bool(record.erased))
+                for name, value in record.arguments.items():
+                    words += (name, value)
                 if record.erased:
-                    words.append(_wire.erased_names(record.erased))
-        options: tuple[Word, ...] = ("hash" if beside else "record", int(together), self._dedup, len(shapes))
-        replies: list[Any] = await self._commands.run("append", keys, (*options, *heads, *words))
+                    words += (_wire.ERASED, _wire.erased_names(record.erased))
+            else:
+                words.append(0)
+        replies: list[Any] = await self._commands.run("append", keys, words)
         if replies and replies[0] and replies[0].startswith(b"!READONLY"):
             await self._commands.forget_connections()
-<<<<<<< HEAD
         return [self._outcome(stream, key, reply) for key, reply in zip(own, replies, strict=True)]
-=======
-        return [
-            EventKey(stream=stream, id=reply.decode())
-            if reply and reply[0] in _PLAIN
-            else self._other(stream, key, reply)
-            for key, reply in zip(keys[1:], replies, strict=True)
-        ]
->>>>>>> f7b0211 (The hot path says names once per batch, packs commands in C, and builds metadata when somebody asks)
 
     async def _save(self, store: PayloadStore, stream: str, records: Sequence[Record]) -> None:
         """Payloads first; those of a message id that is already stored stay as the first call wrote them."""
@@ -131,8 +107,7 @@ class RedisChannel(Channel):
             return self._stores[0].name
         return _wire.INLINE if self._placement is Placement.INLINE else _wire.HASH
 
-    def _other(self, stream: str, key: str, reply: bytes | None) -> Appended:
-        """The outcome of a record that was stored before, or refused."""
+    def _outcome(self, stream: str, key: str, reply: bytes | None) -> Appended:
         text = reply.decode() if reply else "!not stored"
         if text.startswith("!"):
             return refusal(self.endpoint, key, text[1:])
@@ -272,12 +247,3 @@ class RedisChannel(Channel):
         """Close every connection."""
         await self._commands.aclose()
         await self._blocking.aclose()
-
-
-def _layout(record: Record, store: str, *, beside: bool) -> list[Word]:
-    """What the script needs to know once about records of one shape."""
-    head, names = _wire.entry_head(record), _wire.entry_names(record, store)
-    payload: list[Word] = [*record.arguments] if beside else []
-    if beside and record.erased:
-        payload.append(_wire.ERASED)
-    return [len(head), len(names), len(payload), *head, *names, *payload]

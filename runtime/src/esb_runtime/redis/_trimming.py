@@ -11,7 +11,8 @@ from .._identifiers import entry_order
 from .._ports import PayloadStore
 from .._retention import Cut, Kept, Trimmed, Trimming
 from . import _keys, _wire
-from ._connection import Connection, Word
+from ._connection import Connection
+from ._frames import Word
 
 SLICE = 100
 """Entries per step: the server is blocked for well under five milliseconds, also when each takes a hash with it."""
