@@ -78,6 +78,7 @@ def command(
       esb replay event-demo --since 2026-11-23 --to-file - | jq .args
     """
     import asyncio
+    from tempfile import TemporaryFile
 
     targets = [target for target in (to_uri, to_file, into) if target is not None]
     if len(targets) > 1 or (not targets and not dry_run):
@@ -100,8 +101,9 @@ def command(
     if resume and to_uri is None:
         raise Failure("--resume goes on with a copy: name it with --to-uri", Exit.USAGE)
     chosen = connection.choose(endpoint, pass_file)
-    outcome = asyncio.run(_replay(chosen, plan, Masks.of_workspace(show_personal=show_personal)))
-    code = outcome if isinstance(outcome, int) else _run(chosen, into or "", *outcome)
+    with TemporaryFile("w+", encoding="ascii") as ids:
+        outcome = asyncio.run(_replay(chosen, plan, Masks.of_workspace(show_personal=show_personal), ids))
+        code = outcome if isinstance(outcome, int) else _run(chosen, into or "", *outcome, ids)
     if code:
         raise typer.Exit(code)
 
@@ -123,9 +125,15 @@ class Plan:
     dry_run: bool
 
 
-async def _replay(chosen: connection.Connection, plan: Plan, masks: Masks) -> int | tuple[Slice, Census]:
-    """Count, then replay; returns the exit code, or what is left for the workspace's own interpreter to do."""
+async def _replay(chosen: connection.Connection, plan: Plan, masks: Masks, ids: TextIO) -> int | tuple[Slice, Census]:
+    """Count, then replay; returns the exit code, or what is left for the workspace's own interpreter to do.
+
+    That one knows no expressions: `ids` gets the events for which they are true.
+    """
     from esb_runtime.operations import Slice, stream_key
+
+    def named(id_: str) -> None:
+        ids.write(f"{id_}\n")
 
     async with connection.connected(chosen) as operations:
         stream = stream_key(plan.uri, plan.environment)
@@ -142,7 +150,9 @@ async def _replay(chosen: connection.Connection, plan: Plan, masks: Masks) -> in
         if plan.resume and plan.to_uri is not None:
             part = await _behind(operations, part, stream_key(plan.to_uri, plan.environment))
         with Progress("counting", total=None) as progress:
-            census = await operations.census(part, progress=progress.to)
+            census = await operations.census(
+                part, progress=progress.to, each=named if plan.into is not None and plan.where else None
+            )
         _announce(part, census)
         if plan.dry_run or not census.total:
             terminal.note("dry run: nothing was replayed" if plan.dry_run else "nothing to replay")
@@ -218,7 +228,7 @@ async def _write_lines(
             progress.to(done)
 
 
-def _run(chosen: connection.Connection, target: str, part: Slice, census: Census) -> int:
+def _run(chosen: connection.Connection, target: str, part: Slice, census: Census, ids: TextIO) -> int:
     """Have the workspace's own interpreter replay: its code is never imported here."""
     import os
     import signal
@@ -229,8 +239,10 @@ def _run(chosen: connection.Connection, target: str, part: Slice, census: Census
     python = str(workspace.interpreter) if workspace else sys.executable
     arguments = [python, "-m", "esb_runtime.replay", target, part.stream, "--first", part.first, "--last", part.last]
     arguments += ["--total", str(census.total), *[word for name in sorted(part.only) for word in ("--event", name)]]
+    arguments += ["--ids"] if part.where else []
     environment = (workspace.environment() if workspace else dict(os.environ)) | chosen.environment()
-    with subprocess.Popen(arguments, env=environment) as process:
+    ids.seek(0)
+    with subprocess.Popen(arguments, env=environment, stdin=ids if part.where else None) as process:
 
         def forward(_number: int, _frame: object) -> None:
             process.terminate()

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import os
 import signal
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import redis
 from command_kit import ORDER, Esb
+from hypothesis import given
+from hypothesis import strategies as st
+
+from esb_runtime.replay import Named
 
 
 @pytest.fixture
@@ -86,6 +90,30 @@ def test_into_a_consumer(filled: Esb, server: redis.Redis) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["packing a@x", "packing b@x", "packing c@x"]
     assert server.xinfo_groups("shop") == []
+
+
+@pytest.mark.parametrize("where", ["args.count > `3`", "event == 'packed' && !(contains(args.email, '5'))", "args.x"])
+def test_where_chooses_what_a_handler_gets(workspace: Esb, where: str) -> None:
+    """Exactly the events that are counted reach the handler, over many pages, in order, with --event and a range."""
+    events = [("packed", 2, {"email": f"{n}@x", "count": n % 7}) for n in range(1200)]
+    keys = workspace.seed("shop", ("ordered", 1, ORDER | {"time": datetime.now(UTC)}), *events)
+    words = ["shop", "--where", where, "--event", "packed", "--since", keys[3].partition("/")[2]]
+    expected = [event["args"]["email"] for event in workspace.lines("replay", *words, "--to-file", "-")]
+    done = workspace("replay", *words, "--into", "shop_contracts:Packer")
+    assert done.returncode == 0, done.stderr
+    assert [line.removeprefix("packing ") for line in done.stdout.splitlines()] == expected
+    assert f"shop: {len(expected):,} event" in done.stderr
+    assert f"{len(expected):,} events replayed into Packer" in done.stderr or not expected
+
+
+@given(st.lists(st.tuples(st.integers(0, 99), st.integers(0, 3)), unique=True), st.data())
+def test_named_events_are_found(entries: list[tuple[int, int]], data: st.DataObject) -> None:
+    """Of the events that are there those are taken that are named, whatever was removed since they were named."""
+    named = [entry for entry in sorted(entries) if data.draw(st.booleans())]
+    there = [entry for entry in sorted(entries) if data.draw(st.booleans())]
+    test = Named(f"{time}-{number}\n" for time, number in named)
+    found = [entry for entry in there if test({"key": f"a/b/{entry[0]}-{entry[1]}"})]
+    assert found == [entry for entry in there if entry in named]
 
 
 def test_a_failing_handler_stops_the_replay(filled: Esb) -> None:

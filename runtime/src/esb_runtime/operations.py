@@ -190,12 +190,20 @@ class Operations:
         """The id of the newest entry that the stream ever had."""
         return await self._channel.last_id(stream)
 
-    async def census(self, part: Slice, *, progress: Callable[[int], None] | None = None) -> Census:
-        """Count the events of a slice; `progress` hears how many so far."""
+    async def census(
+        self,
+        part: Slice,
+        *,
+        progress: Callable[[int], None] | None = None,
+        each: Callable[[str], object] | None = None,
+    ) -> Census:
+        """Count the events of a slice; `progress` hears how many so far, `each` the id of every one, in order."""
         census = Census()
         async for page in pages(self._channel, part, payload=False):
             for stored in page:
                 census.count(stored)
+                if each is not None:
+                    each(stored.key.id)
             if progress is not None:
                 progress(census.total)
         return census

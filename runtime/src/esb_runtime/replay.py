@@ -3,6 +3,7 @@
 `MODULE:NAME` is a projection or a consumer: a class that is made without arguments, or an instance. Every event of the
 range goes to it, in stream order, without a group: nothing is acknowledged and nothing is retried. The first failure
 ends the replay and says where to go on. A projection that stores its own checkpoint gets only what it does not hold.
+With `--ids` only the events go to it whose ids stdin names: whoever starts this has chosen them, by whatever rule.
 
 Redis and its password come from `REDIS_EVENT_SOURCE_ENDPOINT` and `REDIS_EVENT_SOURCE_PASS`. Exit codes: 0 done, 1 a
 handler failed, 2 no such target, 3 Redis not reachable or login refused, 5 an event cannot be read or decoded.
@@ -17,15 +18,17 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import timedelta
 from importlib import import_module
 from typing import Any, cast
 
+from ._conditions import Condition
 from ._contract import Consume, EventContract
 from ._envelope import Stored
 from ._errors import ChannelError, ChannelUnavailable, ContractError, DecodeError, EndpointError, EsbError, LoginRefused
 from ._fold import Fold, handle
+from ._identifiers import entry_order
 from ._projection import Position, Projection
 from ._routes import routes_of
 from ._slices import Slice, pages
@@ -48,6 +51,24 @@ class Stopped(Exception):
         self.reason = reason
         self.bad_data = bad_data
         self.where = where
+
+
+class Named:
+    """Whether an event is among those that are named by id; names and events both come in stream order.
+
+    Holds one name at a time: there may be millions. What is named and not there any more is passed over.
+    """
+
+    def __init__(self, ids: Iterable[str]) -> None:
+        self._rest = (entry_order(id_.strip()) for id_ in ids)
+        self._next = next(self._rest, None)
+
+    def __call__(self, document: Mapping[str, Any]) -> bool:
+        """Test a document with its key, as a condition does."""
+        here = entry_order(document["key"].rpartition("/")[2])
+        while self._next is not None and self._next < here:
+            self._next = next(self._rest, None)
+        return self._next == here
 
 
 class _Unsettled:
@@ -154,7 +175,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception:  # noqa: BLE001 - whatever the user's module raises while it is imported
         traceback.print_exc()
         return 2
-    part = Slice(stream=options.stream, first=options.first, last=options.last, only=frozenset(options.event or ()))
+    part = Slice(
+        stream=options.stream,
+        first=options.first,
+        last=options.last,
+        only=frozenset(options.event or ()),
+        where=[Condition(test=Named(sys.stdin), members=frozenset({"key"}))] if options.ids else [],
+    )
     try:
         return asyncio.run(_replay(target, part, options.total))
     except (ChannelUnavailable, LoginRefused, EndpointError) as problem:
@@ -212,6 +239,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--first", default="-", metavar="ID", help="begin at this entry id")
     parser.add_argument("--last", default="+", metavar="ID", help="end at this entry id")
     parser.add_argument("--event", action="append", metavar="NAME", help="only these events; repeatable")
+    parser.add_argument("--ids", action="store_true", help="only events whose ids stdin names, one a line, in order")
     parser.add_argument("--total", type=int, default=0, help="how many events there are, for notes")
     return parser
 

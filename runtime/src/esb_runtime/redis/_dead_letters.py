@@ -85,7 +85,7 @@ class RedisDeadLetters(DeadLetters):
         return _keys.dead_letter_payload_key(self._stream, self._group, letter.letter.id)
 
 
-def _source(stream: str, id_: str, found: Any) -> str:
+def _source(stream: str, id_: str, found: list[Any] | Exception) -> str:
     """The id of the event that a letter is about; nothing where the letter is gone."""
     return _wire.buried_event(stream, id_, found[0][1])[0].letter.id if isinstance(found, list) and found else ""
 
