@@ -87,7 +87,9 @@ class RedisDeadLetters(DeadLetters):
 
 def _source(stream: str, id_: str, found: list[Any] | Exception) -> str:
     """The id of the event that a letter is about; nothing where the letter is gone."""
-    return _wire.buried_event(stream, id_, found[0][1])[0].letter.id if isinstance(found, list) and found else ""
+    if isinstance(found, Exception) or not found:
+        return ""
+    return _wire.buried_event(stream, id_, found[0][1])[0].letter.id
 
 
 def _with_raw(event: Stored, entry: Sequence[bytes]) -> Stored:
