@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -148,6 +147,8 @@ def list_(
     form = output.chosen()
     most = (TABLE_LIMIT if form is Output.TABLE else 0) if limit is None else limit
     chosen = connection.choose(endpoint, pass_file)
+    import asyncio
+
     found, now = asyncio.run(_list(chosen, choice, most))
     shown = found[:most] if most else found
     letters.put_list(shown, form, Masks.of_workspace(show_personal=show_personal), now)
@@ -183,6 +184,8 @@ def show(
       esb dlq show event-demo main-consumer 1685268930300-0 -o json | jq -r .traceback
     """
     choice = Choice(uri=uri, group=group, environment=environment, ids=[id_])
+    import asyncio
+
     found, _ = asyncio.run(_list(connection.choose(endpoint, pass_file), choice, 0))
     letters.put_one(found[-1], output.chosen(), Masks.of_workspace(show_personal=show_personal))
 
@@ -220,6 +223,8 @@ def replay(
         until=until,
     )  # fmt: skip
     act = _Act(choice=choice, verb="replay", dry_run=dry_run, yes=yes)
+    import asyncio
+
     counts, matched = asyncio.run(_replay(connection.choose(endpoint, pass_file), act))
     letters.put_outcome(act.document(matched, counts), output.chosen())
     if counts.get("empty"):
@@ -257,6 +262,8 @@ def purge(
         until=until,
     )  # fmt: skip
     act = _Act(choice=choice, verb="purge", dry_run=dry_run, yes=yes)
+    import asyncio
+
     purged, matched = asyncio.run(_purge(connection.choose(endpoint, pass_file), act))
     letters.put_outcome(act.document(matched, {"purged": purged}), output.chosen())
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from dataclasses import dataclass
 from datetime import timedelta
@@ -77,6 +76,8 @@ def command(
         uri=uri, environment=environment, keep=None if keep is None else _duration(keep), maxlen=maxlen,
         handled=handled, force=force, sweep=sweep, grace=_duration(grace), dry_run=dry_run, yes=yes,
     )  # fmt: skip
+    import asyncio
+
     done = asyncio.run(_trim(connection.choose(endpoint, pass_file), plan))
     form = output.chosen()
     if form is Output.TABLE:

@@ -142,7 +142,7 @@ def read_or_end(terminal: int) -> bytes:
 def test_a_missing_stream_names_the_nearest(esb: Esb, server: redis.Redis) -> None:
     """A stream that is not there is exit 4, with names that look alike."""
     server.xadd("event-demo", {"a": "b"})
-    for command in (["tail", "event-dmo"], ["tail", "event-dmo", "-f"], ["show", "event-dmo"],
+    for command in (["tail", "event-dmo"], ["show", "event-dmo"],
                     ["replay", "event-dmo", "--dry-run"], ["get", "event-dmo/1-0"]):  # fmt: skip
         assert "did you mean event-demo?" in esb.fails(4, *command)
     assert "no stream 'zzz'" in esb.fails(4, "tail", "zzz")
