@@ -160,7 +160,8 @@ async def test_one_process_keeps_a_stored_view() -> None:
     server, database = MemoryServer(), Database()
     async with memory_backbone(server) as one, memory_backbone(server) as two:
         first, second = Stored(database), Stored(database)
-        async with running(one.follow(first, group="sales")):
+        at_work = one.follow(first, group="sales")
+        async with running(at_work):
             await sell(one, "pen")
             await until(lambda: database.rows == ["pen"])
             async with running(two.follow(second, group="sales")):
@@ -168,6 +169,7 @@ async def test_one_process_keeps_a_stored_view() -> None:
                 await until(lambda: database.rows == ["pen", "pad"])
                 assert second.seen == []
                 await stopped(one)
+                await until(lambda: not at_work.running)
                 await sell(one, "ink")
                 await until(lambda: database.rows == ["pen", "pad", "ink"])
                 assert (first.seen, second.seen) == (["pen", "pad"], ["ink"])

@@ -150,7 +150,7 @@ def test_conflicts_can_go_to_files_beside(
 
 def test_check_tells_without_touching(releases: tuple[Release, Release], team: Path, git: Callable[..., str]) -> None:
     """`--check` exits 1 when there is a newer template and 0 when there is none; the workspace stays as it is."""
-    assert releases[1].esb("update", "--check", cwd=team, code=1) == f"v0.1.0 -> v{NEWER}\n"
+    assert f"v0.1.0 -> v{NEWER}\n" in releases[1].esb("update", "--check", cwd=team, code=1)
     assert releases[0].esb("update", "--check", cwd=team) == "v0.1.0 is current\n"
     assert not git("status", "--porcelain", cwd=team)
 
