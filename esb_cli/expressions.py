@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from .failures import Exit, Failure
 from .formats import is_object
-from .terminal import Output, cells, clean, json_line
+from .terminal import Output, cells, clean, json_line, tabbed
+from .terminal import put as put_line
 
 if TYPE_CHECKING:
     from esb_runtime.operations import Condition
@@ -57,7 +58,9 @@ def parsed(text: str, option: str, known: Sequence[str] = ()) -> Node:
         tree: Node = library.Parser().parse(text).parsed
     except errors as problem:
         raise _marked(option, text, *_place(problem, text)) from None
-    if known and (unknown := sorted(members(tree) - {*known})):
+    looked_at = members(tree)
+    anywhere = MEMBERS if looked_at.issuperset(MEMBERS) else ()  # the whole document is looked at, whatever it is
+    if known and (unknown := sorted(looked_at.difference(known, anywhere))):
         name = unknown[0]
         nearest = f"did you mean args.{name}? " if "args" in known else ""
         raise _marked(option, text, text.find(name), f"there is no {name!r} ({nearest}there are {', '.join(known)})")
@@ -323,7 +326,11 @@ class Template:
         return "".join(part if isinstance(part, str) else _shown(part, document) for part in self.parts)
 
 
-def form(output: Output, template: str | None, known: Sequence[str] = ()) -> tuple[Output, Template | None]:
+Form = tuple[Output, Template | None]
+"""How to print: the template is there exactly for `Output.TEMPLATE`."""
+
+
+def form(output: Output, template: str | None, known: Sequence[str] = ()) -> Form:
     """The form that `-o` and `--template` ask for together. Raises `Failure` (usage)."""
     if template is None:
         if output is Output.TEMPLATE:
@@ -332,6 +339,17 @@ def form(output: Output, template: str | None, known: Sequence[str] = ()) -> tup
     if output not in {Output.AUTO, Output.TEMPLATE}:
         raise Failure(f"--template and -o {output} are two forms: leave one out", Exit.USAGE)
     return Output.TEMPLATE, Template.parse(template, known)
+
+
+def put(shown: Mapping[str, Any], how: Form, raw: str | None = None) -> None:
+    """One document in a form for programs: by the template, as JSON, or `raw` (else its values between tabs)."""
+    output, template = how
+    if template is not None:
+        put_line(template.line(shown))
+    elif output is Output.RAW:
+        put_line(tabbed(shown.values()) if raw is None else raw)
+    else:
+        put_line(json_line(shown))
 
 
 def _shown(evaluate: Evaluate, document: Mapping[str, Any]) -> str:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 from . import moments, terminal
 from .events import Masks, brief
 from .events import document as event_document
+from .expressions import Form, put
 from .tables import Column, facts, put_all, table
 from .terminal import Output
 
 if TYPE_CHECKING:
     from esb_runtime.operations import DeadEvent
 
+MEMBERS = ("id", "at", "reason", "attempts", "consumer", "traceback", "event")
 COLUMNS = (
     Column(title="ID", styles=("bold",)),
     Column(title="SINCE"),
@@ -36,29 +38,26 @@ def document(letter: DeadEvent, masks: Masks) -> dict[str, Any]:
     }
 
 
-def put_list(found: Sequence[DeadEvent], form: Output, masks: Masks, now: int) -> None:
+def put_list(found: Sequence[DeadEvent], how: Form, masks: Masks, now: int) -> None:
     """The letters, one per line."""
-    if form is Output.TABLE and found:
+    if how[0] is Output.TABLE and found:
         put_all(table(terminal.stdout(), COLUMNS, [_row(letter, now) for letter in found]))
-    for letter in found if form is not Output.TABLE else ():
-        put_other(letter, form, masks)
+    for letter in found if how[0] is not Output.TABLE else ():
+        put_other(letter, how, masks)
 
 
-def put_other(letter: DeadEvent, form: Output, masks: Masks) -> None:
-    """One letter as JSON, or between tabs."""
+def put_other(letter: DeadEvent, how: Form, masks: Masks) -> None:
+    """One letter in a form for programs."""
     shown = document(letter, masks)
-    if form is Output.JSON:
-        terminal.put(terminal.json_line(shown))
-        return
     event = shown["event"]
     values = [shown["id"], shown["at"], event["key"], event["event"], shown["attempts"], shown["reason"]]
-    terminal.put(terminal.tabbed(values))
+    put(shown, how, terminal.tabbed(values))
 
 
-def put_one(letter: DeadEvent, form: Output, masks: Masks) -> None:
+def put_one(letter: DeadEvent, how: Form, masks: Masks) -> None:
     """Everything that is known about one letter."""
-    if form is not Output.TABLE:
-        put_other(letter, form, masks)
+    if how[0] is not Output.TABLE:
+        put_other(letter, how, masks)
         return
     screen = terminal.stdout()
     event = letter.event
@@ -84,14 +83,12 @@ def put_one(letter: DeadEvent, form: Output, masks: Masks) -> None:
             terminal.put(f"  {terminal.clean(line)}")
 
 
-def put_outcome(done: Mapping[str, Any], form: Output) -> None:
+def put_outcome(done: Mapping[str, Any], how: Form) -> None:
     """What was done to letters, or would be."""
-    if form is Output.JSON:
-        terminal.put(terminal.json_line(done))
-    elif form is Output.RAW:
-        terminal.put(terminal.tabbed(done.values()))
-    else:
+    if how[0] is Output.TABLE:
         terminal.put(terminal.clean(_sentence(done)))
+    else:
+        put(done, how)
 
 
 def _sentence(done: Mapping[str, Any]) -> str:

@@ -29,14 +29,16 @@ EnvironmentOption = Annotated[
 ]
 OutputOption = Annotated[
     Output,
-    typer.Option("--output", "-o", help="auto: table on a terminal, JSON lines in a pipe; raw: tabs."),
+    typer.Option(
+        "--output", "-o", help="auto: table on a terminal, JSON lines in a pipe; raw: tabs; template: by --template."
+    ),
 ]
 TemplateOption = Annotated[
     str | None,
     typer.Option(
         "--template",
         metavar="TEXT",
-        help="A line for each, with JMESPath in it: '{{key}} {{args.user.name}}'.",
+        help="A line for each, with JMESPath over what -o json shows: '{{key}} {{args.user.name}}'.",
         show_default=False,
     ),
 ]
@@ -45,7 +47,7 @@ WhereOption = Annotated[
     typer.Option(
         "--where",
         metavar="EXPR",
-        help='Only events for which this JMESPath is true: "args.user.id == `7`".',
+        help='Only events for which this JMESPath is true: "args.user.id == `7`"; "!(args.x)" is how to negate.',
         show_default=False,
     ),
 ]

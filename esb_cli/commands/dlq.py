@@ -9,6 +9,7 @@ import typer
 
 from esb_cli import connection, consent, letters, positions, terminal
 from esb_cli.events import Masks
+from esb_cli.expressions import form
 from esb_cli.failures import Exit, Failure
 from esb_cli.options import (
     DryRunOption,
@@ -21,6 +22,7 @@ from esb_cli.options import (
     ShowPersonalOption,
     SinceOption,
     StreamArgument,
+    TemplateOption,
     UntilOption,
     YesOption,
 )
@@ -129,6 +131,7 @@ def list_(
     limit: LimitOption = None,
     show_personal: ShowPersonalOption = False,
     output: OutputOption = Output.AUTO,
+    template: TemplateOption = None,
     environment: EnvironmentOption = "",
     endpoint: EndpointOption = None,
     pass_file: PassFileOption = None,
@@ -141,17 +144,17 @@ def list_(
       esb dlq list event-demo main-consumer --since -1h --reason timeout
       esb dlq list event-demo main-consumer -o json | jq -r '.event.key + " " + .reason'
     """
+    import asyncio
+
     choice = Choice(
         uri=uri, group=group, environment=environment, events=event or (), reason=reason, since=since, until=until
     )
-    form = output.chosen()
-    most = (TABLE_LIMIT if form is Output.TABLE else 0) if limit is None else limit
+    how = form(output, template, letters.MEMBERS)
+    most = (TABLE_LIMIT if how[0] is Output.TABLE else 0) if limit is None else limit
     chosen = connection.choose(endpoint, pass_file)
-    import asyncio
-
     found, now = asyncio.run(_list(chosen, choice, most))
     shown = found[:most] if most else found
-    letters.put_list(shown, form, Masks.of_workspace(show_personal=show_personal), now)
+    letters.put_list(shown, how, Masks.of_workspace(show_personal=show_personal), now)
     if not found:
         terminal.note(f"{group} has no dead letters" + (" that match" if event or reason or since or until else ""))
     elif len(found) > len(shown):
@@ -171,6 +174,7 @@ def show(
     *,
     show_personal: ShowPersonalOption = False,
     output: OutputOption = Output.AUTO,
+    template: TemplateOption = None,
     environment: EnvironmentOption = "",
     endpoint: EndpointOption = None,
     pass_file: PassFileOption = None,
@@ -183,11 +187,12 @@ def show(
       esb dlq show event-demo main-consumer event-demo/1685268930300-0 --show-personal
       esb dlq show event-demo main-consumer 1685268930300-0 -o json | jq -r .traceback
     """
-    choice = Choice(uri=uri, group=group, environment=environment, ids=[id_])
     import asyncio
 
+    choice = Choice(uri=uri, group=group, environment=environment, ids=[id_])
+    how = form(output, template, letters.MEMBERS)
     found, _ = asyncio.run(_list(connection.choose(endpoint, pass_file), choice, 0))
-    letters.put_one(found[-1], output.chosen(), Masks.of_workspace(show_personal=show_personal))
+    letters.put_one(found[-1], how, Masks.of_workspace(show_personal=show_personal))
 
 
 @app.command()
@@ -203,6 +208,7 @@ def replay(
     dry_run: DryRunOption = False,
     yes: YesOption = False,
     output: OutputOption = Output.AUTO,
+    template: TemplateOption = None,
     environment: EnvironmentOption = "",
     endpoint: EndpointOption = None,
     pass_file: PassFileOption = None,
@@ -218,15 +224,16 @@ def replay(
       esb dlq replay event-demo main-consumer 1685268930300-0 --yes
       esb dlq replay event-demo main-consumer --event packing --since -1d --dry-run
     """
+    import asyncio
+
     choice = Choice(
         uri=uri, group=group, environment=environment, ids=ids or (), events=event or (), reason=reason, since=since,
         until=until,
     )  # fmt: skip
+    how = form(output, template)
     act = _Act(choice=choice, verb="replay", dry_run=dry_run, yes=yes)
-    import asyncio
-
     counts, matched = asyncio.run(_replay(connection.choose(endpoint, pass_file), act))
-    letters.put_outcome(act.document(matched, counts), output.chosen())
+    letters.put_outcome(act.document(matched, counts), how)
     if counts.get("empty"):
         raise Failure(f"{terminal.count(counts['empty'], 'dead letter')}: nothing is left of the event to replay")
 
@@ -244,6 +251,7 @@ def purge(
     dry_run: DryRunOption = False,
     yes: YesOption = False,
     output: OutputOption = Output.AUTO,
+    template: TemplateOption = None,
     environment: EnvironmentOption = "",
     endpoint: EndpointOption = None,
     pass_file: PassFileOption = None,
@@ -257,15 +265,16 @@ def purge(
       esb dlq purge event-demo main-consumer --until -30d --dry-run
       esb dlq purge event-demo main-consumer --reason 'not written by esb' --yes
     """
+    import asyncio
+
     choice = Choice(
         uri=uri, group=group, environment=environment, ids=ids or (), events=event or (), reason=reason, since=since,
         until=until,
     )  # fmt: skip
+    how = form(output, template)
     act = _Act(choice=choice, verb="purge", dry_run=dry_run, yes=yes)
-    import asyncio
-
     purged, matched = asyncio.run(_purge(connection.choose(endpoint, pass_file), act))
-    letters.put_outcome(act.document(matched, {"purged": purged}), output.chosen())
+    letters.put_outcome(act.document(matched, {"purged": purged}), how)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

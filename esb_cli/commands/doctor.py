@@ -9,8 +9,9 @@ import typer
 
 from esb_cli import checks, connection, terminal
 from esb_cli.checks import Check, State
+from esb_cli.expressions import Form, form, put
 from esb_cli.failures import Exit, Failure, exit_code, words
-from esb_cli.options import EndpointOption, OutputOption, PassFileOption
+from esb_cli.options import EndpointOption, OutputOption, PassFileOption, TemplateOption
 from esb_cli.terminal import Output, Terminal
 from esb_cli.workspace import Workspace
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from esb_runtime.operations import ServerFacts
 
+MEMBERS = ("check", "state", "found", "remedy")
 _NAME = 14
 _SIGNS = {
     State.OK: ("✓", "ok", "green"),
@@ -29,7 +31,11 @@ _SIGNS = {
 
 
 def command(
-    *, output: OutputOption = Output.AUTO, endpoint: EndpointOption = None, pass_file: PassFileOption = None
+    *,
+    output: OutputOption = Output.AUTO,
+    template: TemplateOption = None,
+    endpoint: EndpointOption = None,
+    pass_file: PassFileOption = None,
 ) -> None:
     """Check everything; a remedy for each finding.
 
@@ -44,7 +50,7 @@ def command(
     """
     from esb_runtime import EsbError
 
-    report = _Report(output.chosen(), terminal.stdout())
+    report = _Report(form(output, template, MEMBERS), terminal.stdout())
     found = Workspace.find()
     report.add(checks.versions())
     report.add(checks.workspace(found))
@@ -77,8 +83,8 @@ def _ask(chosen: connection.Connection) -> tuple[ServerFacts, dict[str, str]]:
 class _Report:
     """Prints each finding as it comes."""
 
-    def __init__(self, output: Output, screen: Terminal) -> None:
-        self._output = output
+    def __init__(self, how: Form, screen: Terminal) -> None:
+        self._how = how
         self._screen = screen
         self.problems = 0
         self.warnings = 0
@@ -88,16 +94,15 @@ class _Report:
         for check in found:
             self.problems += check.state is State.PROBLEM
             self.warnings += check.state is State.WARNING
-            if self._output is Output.TABLE:
+            if self._how[0] is Output.TABLE:
                 self._put(check)
             else:
-                shown = {"check": check.name, "state": str(check.state), "found": check.found, "remedy": check.remedy}
-                raw = self._output is Output.RAW
-                terminal.put(terminal.tabbed(shown.values()) if raw else terminal.json_line(shown))
+                found_so = (check.name, str(check.state), check.found, check.remedy)
+                put(dict(zip(MEMBERS, found_so, strict=True)), self._how)
 
     def end(self) -> None:
         """How it went, for a person."""
-        if self._output is Output.TABLE:
+        if self._how[0] is Output.TABLE:
             sums = [
                 terminal.count(n, word) for n, word in ((self.problems, "problem"), (self.warnings, "warning")) if n
             ]

@@ -9,8 +9,16 @@ import typer
 
 from esb_cli import connection, terminal
 from esb_cli.events import Masks, brief, document, raw_line
+from esb_cli.expressions import MEMBERS, form, put
 from esb_cli.failures import Exit, Failure
-from esb_cli.options import EndpointOption, EnvironmentOption, OutputOption, PassFileOption, ShowPersonalOption
+from esb_cli.options import (
+    EndpointOption,
+    EnvironmentOption,
+    OutputOption,
+    PassFileOption,
+    ShowPersonalOption,
+    TemplateOption,
+)
 from esb_cli.tables import facts, put_all
 from esb_cli.terminal import Output
 
@@ -24,6 +32,7 @@ def command(
     key: Annotated[str, typer.Argument(metavar="KEY", help="As `esb produce` and `esb tail -o json` print it.")],
     *,
     output: OutputOption = Output.AUTO,
+    template: TemplateOption = None,
     show_personal: ShowPersonalOption = False,
     environment: EnvironmentOption = "",
     endpoint: EndpointOption = None,
@@ -39,17 +48,15 @@ def command(
     """
     import asyncio
 
+    how = form(output, template, MEMBERS)
     chosen = connection.choose(endpoint, pass_file)
     masks = Masks.of_workspace(show_personal=show_personal)
     event = asyncio.run(_get(chosen, key, environment))
     shown = document(event, masks)
-    form = output.chosen()
-    if form is Output.JSON:
-        terminal.put(terminal.json_line(shown))
-    elif form is Output.RAW:
-        terminal.put(raw_line(shown))
-    else:
+    if how[0] is Output.TABLE:
         _put_facts(event, shown)
+    else:
+        put(shown, how, raw_line(shown))
     if event.problem:
         raise Failure(f"{event.key}: {event.problem}", Exit.BAD_DATA)
 

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from esb_cli import connection, moments, terminal
+from esb_cli.expressions import form, put
 from esb_cli.failures import Exit, Failure
-from esb_cli.options import EndpointOption, EnvironmentOption, OutputOption, PassFileOption
+from esb_cli.options import EndpointOption, EnvironmentOption, OutputOption, PassFileOption, TemplateOption
 from esb_cli.tables import Column, put_all, table
 from esb_cli.terminal import Output
 
 if TYPE_CHECKING:
     from esb_runtime.operations import StreamSummary
 
+MEMBERS = ("stream", "events", "memory", "groups", "first", "last")
 COLUMNS = (
     Column(title="STREAM", styles=("bold",)),
     Column(title="EVENTS", number=True),
@@ -29,6 +31,7 @@ def command(
     pattern: Annotated[str, typer.Argument(metavar="PATTERN", help="A glob pattern: 'orders*'.")] = "*",
     *,
     output: OutputOption = Output.AUTO,
+    template: TemplateOption = None,
     environment: EnvironmentOption = "",
     endpoint: EndpointOption = None,
     pass_file: PassFileOption = None,
@@ -45,14 +48,13 @@ def command(
     """
     import asyncio
 
+    how = form(output, template, MEMBERS)
     chosen = connection.choose(endpoint, pass_file)
     summaries, now = asyncio.run(_list(chosen, pattern, environment))
-    form = output.chosen()
-    if form is Output.TABLE and summaries:
+    if how[0] is Output.TABLE and summaries:
         put_all(table(terminal.stdout(), COLUMNS, [_row(summary, now) for summary in summaries]))
-    for summary in summaries if form is not Output.TABLE else ():
-        shown = document(summary)
-        terminal.put(terminal.json_line(shown) if form is Output.JSON else terminal.tabbed(shown.values()))
+    for summary in summaries if how[0] is not Output.TABLE else ():
+        put(document(summary), how)
     if not summaries:
         if pattern != "*":
             raise Failure(f"no stream matches {pattern!r}", Exit.NOT_FOUND)

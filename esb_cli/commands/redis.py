@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from esb_cli.connection import PASSWORD_VARIABLE
+from esb_cli.expressions import form
+from esb_cli.expressions import put as put_document
 from esb_cli.failures import Exit, Failure
-from esb_cli.terminal import Output, json_line, note, put
+from esb_cli.options import OutputOption, TemplateOption
+from esb_cli.terminal import Output, note, put
 from esb_cli.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -62,9 +65,11 @@ def stop(*, folder: Folder = None) -> None:
 def status(
     *,
     folder: Folder = None,
-    output: Annotated[Output, typer.Option("--output", "-o", help="How to show it.")] = Output.AUTO,
+    output: OutputOption = Output.AUTO,
+    template: TemplateOption = None,
 ) -> None:
     """Say where the server runs; exit code 4 when it does not."""
+    how = form(output, template)
     server = _running(folder)
     facts = {
         "endpoint": server.endpoint.display,
@@ -74,8 +79,8 @@ def status(
         "data": str(server.data),
         "log": str(server.log),
     }
-    if output.chosen() is Output.JSON:
-        put(json_line(facts))
+    if how[0] is not Output.TABLE:
+        put_document(facts, how)
         return
     for name, value in facts.items():
         put(f"{name:<9}{({True: 'needed', False: 'none'}[value]) if isinstance(value, bool) else value}")

@@ -5,8 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from esb_cli import connection, moments, terminal
+from esb_cli.commands.ls import MEMBERS
 from esb_cli.commands.ls import document as stream_document
-from esb_cli.options import EndpointOption, EnvironmentOption, OutputOption, PassFileOption, StreamArgument
+from esb_cli.expressions import form, put
+from esb_cli.options import (
+    EndpointOption,
+    EnvironmentOption,
+    OutputOption,
+    PassFileOption,
+    StreamArgument,
+    TemplateOption,
+)
 from esb_cli.tables import Column, facts, put_all, table
 from esb_cli.terminal import Output, Terminal
 
@@ -34,6 +43,7 @@ def command(
     uri: StreamArgument,
     *,
     output: OutputOption = Output.AUTO,
+    template: TemplateOption = None,
     environment: EnvironmentOption = "",
     endpoint: EndpointOption = None,
     pass_file: PassFileOption = None,
@@ -50,16 +60,16 @@ def command(
     """
     import asyncio
 
+    how = form(output, template, (*MEMBERS, "retention"))
     chosen = connection.choose(endpoint, pass_file)
     description, now = asyncio.run(_describe(chosen, uri, environment))
-    form = output.chosen()
-    if form is Output.JSON:
-        terminal.put(terminal.json_line(document(description)))
-    elif form is Output.RAW:
+    if how[0] is Output.TABLE:
+        _put(description, now)
+    elif how[0] is Output.RAW:
         for group in description.groups:
             terminal.put(terminal.tabbed(v for v in _group(group).values() if not isinstance(v, list)))
     else:
-        _put(description, now)
+        put(document(description), how)
 
 
 async def _describe(chosen: connection.Connection, uri: str, environment: str) -> tuple[Description, int]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from esb_cli import connection, consent, terminal
+from esb_cli.expressions import form, put
 from esb_cli.failures import Exit, Failure
 from esb_cli.options import (
     DryRunOption,
@@ -18,6 +19,7 @@ from esb_cli.options import (
     OutputOption,
     PassFileOption,
     StreamArgument,
+    TemplateOption,
     YesOption,
 )
 from esb_cli.progress import Progress
@@ -50,6 +52,7 @@ def command(
     dry_run: DryRunOption = False,
     yes: YesOption = False,
     output: OutputOption = Output.AUTO,
+    template: TemplateOption = None,
     environment: EnvironmentOption = "",
     endpoint: EndpointOption = None,
     pass_file: PassFileOption = None,
@@ -67,6 +70,8 @@ def command(
       esb trim event-demo --handled
       esb trim event-demo --sweep --yes
     """
+    import asyncio
+
     by_rule = keep is not None or maxlen is not None
     if handled == by_rule and not (sweep and not handled):
         raise Failure("say what may go: --keep and/or --maxlen, or --handled alone, or --sweep", Exit.USAGE)
@@ -76,15 +81,13 @@ def command(
         uri=uri, environment=environment, keep=None if keep is None else _duration(keep), maxlen=maxlen,
         handled=handled, force=force, sweep=sweep, grace=_duration(grace), dry_run=dry_run, yes=yes,
     )  # fmt: skip
-    import asyncio
-
+    how = form(output, template)
     done = asyncio.run(_trim(connection.choose(endpoint, pass_file), plan))
-    form = output.chosen()
-    if form is Output.TABLE:
+    if how[0] is Output.TABLE:
         for line in _sentences(done):
             terminal.put(terminal.clean(line))
     else:
-        terminal.put(terminal.json_line(done) if form is Output.JSON else terminal.tabbed(done.values()))
+        put(done, how)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
