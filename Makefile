@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full lint format typecheck bench docs dist clean run-venv dev-venv
+.PHONY: help demo test test-full lint format typecheck bench bench-check docs dist clean run-venv dev-venv
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile
@@ -35,8 +35,11 @@ typecheck: dev-venv ## mypy and pyright, both strict
 	@$(BIN)/mypy
 	@$(BIN)/pyright --pythonpath $(BIN)/python
 
-bench: dev-venv ## throughput and latency on this machine
+bench: dev-venv ## speed beside FastStream, taskiq, arq, plain redis-py and the server's own limit, in one run
 	@$(BIN)/python benchmarks/run.py
+
+bench-check: dev-venv ## fail when a ratio of the benchmark is worse than its baseline and the noise allow
+	@$(BIN)/python benchmarks/run.py --check
 
 docs: dev-venv ## write the generated pages: the command line, the public names
 	@$(BIN)/python docs/generate.py
