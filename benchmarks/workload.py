@@ -57,6 +57,16 @@ async def in_tasks(count: int, send: Callable[[int], Awaitable[Any]]) -> None:
     await asyncio.gather(*(one(first) for first in range(TASKS)))
 
 
+async def in_flight(count: int, send: Callable[[range], Awaitable[Any]]) -> None:
+    """Batches of 1000, two on their way at a time: one is made while the server has the other one."""
+
+    async def one(first: int) -> None:
+        for start in range(first, count, 2 * BATCH):
+            await send(range(start, min(start + BATCH, count)))
+
+    await asyncio.gather(one(0), one(BATCH))
+
+
 async def paced(send: Callable[[int, int], Awaitable[Any]]) -> None:
     """Events at the fixed rate; each carries the monotonic time (ns) of its produce call."""
     due = time.monotonic()

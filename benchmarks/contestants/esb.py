@@ -9,7 +9,6 @@ from datetime import datetime
 
 from stopwatch import Stopwatch
 from workload import (
-    BATCH,
     BATCHES,
     CONCURRENT,
     CONSUME,
@@ -21,6 +20,7 @@ from workload import (
     Arrivals,
     amount,
     email,
+    in_flight,
     in_tasks,
     paced,
 )
@@ -124,8 +124,7 @@ class Contestant:
             control("FLUSHALL")
             before = control.memory
             with stopwatch(BATCHES, count):
-                for start in range(0, count, BATCH):
-                    await backbone.batch(orders.placed(*parts(n), NOW) for n in range(start, start + BATCH))
+                await in_flight(count, lambda some: backbone.batch([orders.placed(*parts(n), NOW) for n in some]))
             stopwatch.memory(BATCHES, count, before)
             await self._consume(backbone, count, stopwatch)
 

@@ -12,7 +12,6 @@ from fast_depends.msgspec import MsgSpecSerializer
 from faststream.redis import RedisBroker, StreamSub
 from stopwatch import Stopwatch
 from workload import (
-    BATCH,
     BATCHES,
     CONCURRENT,
     CONSUME,
@@ -25,6 +24,7 @@ from workload import (
     Arrivals,
     amount,
     email,
+    in_flight,
     in_tasks,
     paced,
 )
@@ -120,15 +120,17 @@ class Contestant:
             control("FLUSHALL")
         before = control.memory
         with stopwatch(BATCHES, total):
-            for start in range(0, total, BATCH):
-                async with broker._connection.pipeline(transaction=False) as pipe:
-                    for number in range(start, start + BATCH):
-                        await broker.publish(Placed(*parts(number), NOW), stream="bench", pipeline=pipe)
-                    await pipe.execute()
+            await in_flight(total, self._publish)
         stopwatch.memory(BATCHES, total, before)
         with stopwatch(CONSUME_BATCH if self._batch else CONSUME, total):
             await broker.start()
             await done.wait()
+
+    async def _publish(self, numbers: range) -> None:
+        async with self._broker._connection.pipeline(transaction=False) as pipe:
+            for number in numbers:
+                await self._broker.publish(Placed(*parts(number), NOW), stream="bench", pipeline=pipe)
+            await pipe.execute()
 
     async def send(self) -> None:
         """Events at the fixed rate."""

@@ -13,7 +13,6 @@ import msgspec
 import redis.asyncio
 from stopwatch import Stopwatch
 from workload import (
-    BATCH,
     BATCHES,
     CONCURRENT,
     CONSUME,
@@ -25,6 +24,7 @@ from workload import (
     Arrivals,
     amount,
     email,
+    in_flight,
     in_tasks,
     paced,
 )
@@ -86,8 +86,7 @@ class Contestant:
         count = amount(20_000)
         before = control.memory
         with stopwatch(BATCHES, count):
-            for start in range(0, count, BATCH):
-                await self._put(range(start, start + BATCH))
+            await in_flight(count, self._put)
         stopwatch.memory(BATCHES, count, before)
         await self._redis.xgroup_create("bench", "g", "0")
         with stopwatch(CONSUME, count):

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
@@ -17,7 +18,7 @@ from ._codecs import codec_of
 from ._consumers import Fallback, Handler
 from ._context import CURRENT, ConsumerContext
 from ._delivery import Delivery
-from ._envelope import Metadata, Stored, metadata_of
+from ._envelope import LATEST, Metadata, Stored, metadata_of
 from ._errors import DecodeError, UsageError
 from ._flow import handling, handling_many
 from ._ports import Channel, Seat, SeatOptions
@@ -118,11 +119,14 @@ class Consumption:
         self._route = route
         self._group = group
         self._options = options
+        self._batches = any(one.batch is not None for known in route.handlers.values() for one in known)
         self.skipped = 0
         """Events that nobody implemented and that were acknowledged without a handler."""
 
     def plan_of(self, stored: Stored) -> BatchPlan | None:
         """The batch of this kind of event, when its only handler takes batches."""
+        if not self._batches:
+            return None
         handlers = self._handlers(stored)
         if len(handlers) != 1 or handlers[0].batch is None:
             return None
@@ -130,14 +134,16 @@ class Consumption:
 
     async def handle(self, attempt: Attempt) -> None:
         """One event through the middleware to its handlers."""
-        metadata = self._metadata(attempt)
-        ctx = ConsumerContext(metadata, attempt)
+        stored = attempt.stored
+        ctx = ConsumerContext(partial(self._metadata, attempt), attempt)
         CURRENT.set(ctx)
-        handling(metadata)
+        handling(stored.message_id, stored.details.correlation_id)
+        if abs(stored.produced_at) > LATEST:
+            _ = ctx.metadata  # raises now what the handler might never come across
         if not self._options.middleware:
             await self._dispatch(ctx, attempt)
             return
-        delivery: Delivery[...] = Delivery(metadata, attempt.stored.arguments or {}, attempt)
+        delivery: Delivery[...] = Delivery(ctx.metadata, attempt.stored.arguments or {}, attempt)
 
         async def innermost(_: Delivery[...]) -> None:
             await self._dispatch(ctx, attempt)

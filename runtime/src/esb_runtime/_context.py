@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
@@ -54,11 +55,19 @@ class ConsumerContext:
     nothing else.
     """
 
-    __slots__ = ("_settlement", "metadata")
+    __slots__ = ("_metadata", "_settlement")
 
-    def __init__(self, metadata: Metadata, settlement: Settlement) -> None:
-        self.metadata = metadata
+    def __init__(self, metadata: Metadata | Callable[[], Metadata], settlement: Settlement) -> None:
+        self._metadata = metadata
         self._settlement = settlement
+
+    @property
+    def metadata(self) -> Metadata:
+        """Everything known about the event besides its arguments; built when somebody asks."""
+        found = self._metadata
+        if not isinstance(found, Metadata):
+            found = self._metadata = found()
+        return found
 
     @classmethod
     def current(cls) -> ConsumerContext:

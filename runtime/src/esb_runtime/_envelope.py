@@ -15,6 +15,8 @@ from ._identifiers import EventKey
 from ._settings import Origin
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST = 253_402_300_799_999_999
+"""The last microsecond that a `datetime` can be; an entry that names a later one is garbage."""
 
 
 def to_microseconds(moment: datetime) -> int:

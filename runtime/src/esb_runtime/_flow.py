@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from msgspec import Struct
 
-from ._envelope import NO_DETAILS, Details, Metadata
+from ._envelope import NO_DETAILS, Details
 from ._errors import MessageIdReused, UsageError
 from ._identifiers import checked_message_id, new_message_id
 
@@ -107,8 +107,8 @@ def handling_many() -> None:
     _chosen.set(None)
 
 
-def handling(metadata: Metadata) -> None:
-    """What the current task produces from now on is caused by this event."""
-    correlation_id = metadata.correlation_id or metadata.message_id
-    _flow.set(_Flow({}, correlation_id, metadata.message_id))
-    _chosen.set(None)
+def handling(cause: str, correlation_id: str) -> None:
+    """What the current task produces from now on is caused by the event with this message id."""
+    _flow.set(_Flow({}, correlation_id or cause, cause))
+    if _chosen.get() is not None:
+        _chosen.set(None)

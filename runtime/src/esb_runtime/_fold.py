@@ -163,7 +163,7 @@ async def handle(event: Stored, route: Route, settlement: Settlement) -> None:
     raw = event.arguments or {}
     ctx = ConsumerContext(metadata, settlement)
     CURRENT.set(ctx)
-    handling(metadata)
+    handling(metadata.message_id, metadata.correlation_id)
     handlers = route.handlers.get((event.event, event.version), ())
     for handler in handlers:
         if handler.batch is not None:

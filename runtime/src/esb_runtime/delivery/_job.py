@@ -19,14 +19,26 @@ class Job:
     `lane` is the ordering key that it waits for, None when it waits for nobody.
     """
 
-    __slots__ = ("counted", "done", "failures", "id", "lane", "message_id", "running", "starts", "stored", "unclaimed")
+    __slots__ = (
+        "counted",
+        "done",
+        "failures",
+        "id",
+        "lane",
+        "message_id",
+        "running",
+        "size",
+        "starts",
+        "stored",
+        "unclaimed",
+    )
 
     def __init__(self, taken: Taken, *, ordered: bool) -> None:
         stored = taken.stored
         self.id = stored.key.id
         self.message_id = stored.message_id
         self.lane = stored.ordering_key if ordered else None
-        self.stored: Stored | None = stored
+        self.give(stored)
         self.starts = taken.starts
         self.failures = taken.failures
         self.done = taken.done
@@ -51,10 +63,10 @@ class Job:
         """Its starts, without one that a clean stop interrupts: being stopped costs no attempt."""
         return self.starts - self.running
 
-    @property
-    def size(self) -> int:
-        """Bytes of its arguments in memory."""
-        return self.stored.size if self.stored is not None else 0
+    def give(self, stored: Stored) -> None:
+        """Its contents are in memory; `size` counts the bytes of its arguments while they are."""
+        self.stored: Stored | None = stored
+        self.size = stored.size
 
 
 class Verdict(Enum):

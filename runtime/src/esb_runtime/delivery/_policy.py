@@ -35,6 +35,9 @@ class Ack:
     """The event is handled."""
 
 
+ACK = Ack()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
     """Nothing was said (manual acknowledgement): it stays pending until somebody says something."""
@@ -71,17 +74,17 @@ class Failure:
 def decide(attempt: Attempt, failure: Failure | None, policy: Policy) -> Decision:
     """What follows from how the handler ended (`failure` is None when it returned) and from what it said."""
     if attempt.verdict is Verdict.ACK:
-        return Ack()
+        return ACK
     if attempt.verdict is Verdict.REJECT:
         return Bury(letter=letter_for(attempt.job, attempt.reason))
     if attempt.verdict is Verdict.NACK and failure is None:
         return _again(attempt.job, Failure(reason=attempt.reason), attempt.after, policy.retry)
     if failure is None:
-        return Hold() if policy.acknowledge is Acknowledge.MANUAL else Ack()
+        return Hold() if policy.acknowledge is Acknowledge.MANUAL else ACK
     if failure.final:
         return Bury(letter=letter_for(attempt.job, failure.reason, failure.traceback))
     if policy.acknowledge is Acknowledge.ON_FINISH:
-        return Ack()
+        return ACK
     return _again(attempt.job, failure, attempt.after, policy.retry)
 
 

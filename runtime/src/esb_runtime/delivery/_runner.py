@@ -10,6 +10,7 @@ from datetime import timedelta
 from .._envelope import Stored
 from .._errors import ChannelError, OwnershipLost
 from .._ports import DeadLetter, Seat
+from .._settings import Acknowledge
 from ._batches import Batches
 from ._buffer import Buffer
 from ._job import Attempt, Job, Verdict
@@ -173,13 +174,16 @@ class Runner:
         """One start of an event's handler, or the reason why there is none."""
         try:
             stored = job.stored if job.stored is not None else await self._load(job)
-            letter = self._hopeless(job, stored)
+            letter = self._hopeless(job, stored) if job.starts or stored.problem else None
             if letter is not None:
                 self._bury(job, letter)
             elif job.done or (self._policy.idempotent and await self._repeats.handled(job)):
                 self._handled(job)
             else:
-                await self._count(job)
+                if job.starts or not job.counted:
+                    await self._count(job)
+                job.counted, job.running = False, True
+                job.starts += 1
                 await self._start(Attempt(job, stored, self))
         except ChannelError as error:
             self._repeats.release(job)
@@ -198,16 +202,13 @@ class Runner:
             await self._settler.written()
         if not job.counted:
             await self._seat.starting({job.id: job.starts + 1})
-        job.counted = False
-        job.running = True
-        job.starts += 1
 
     async def _load(self, job: Job) -> Stored:
         """Bring a parked event's payload back, and those of its next followers with it."""
         turn = [job, *[j for j in self._lanes.followers(job)[:LOOK_AHEAD] if j.stored is None]]
         for one, stored in zip(turn, await self._seat.load([j.id for j in turn]), strict=True):
             if one.stored is None and one.id in self._jobs:
-                one.stored = stored
+                one.give(stored)
                 self._buffer.load(one)
         return job.stored if job.stored is not None else (await self._seat.load([job.id]))[0]
 
@@ -277,6 +278,10 @@ class Runner:
         attempt.finished = True
         if attempt.epoch != self.epoch:
             return  # it belongs to another process now
+        if failure is None and attempt.verdict is None and self._policy.acknowledge is not Acknowledge.MANUAL:
+            attempt.job.running = False  # what `decide` would say too: nearly every event comes along here
+            self._handled(attempt.job)
+            return
         if failure is not None:
             logger.warning(
                 "%s: %s %s, start %d: %s",

@@ -21,10 +21,8 @@ from .._errors import (
     OwnershipLost,
     WrongKeyType,
 )
+from ._frames import Word, packed
 from ._scripts import Script, script
-
-Word = bytes | str | int
-"""What a command is made of."""
 
 _PASSING = re.compile(
     r"\b(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY|MISCONF|OOM|NOREPLICAS|UNBLOCKED"
@@ -32,7 +30,7 @@ _PASSING = re.compile(
 )
 """Answers of a server that may be well again soon: they count as unavailable. Before Redis 7 they stand inside the
 error of a script, not at its beginning."""
-LOGIN = ("NOAUTH", "WRONGPASS", "NOPERM", "invalid username-password")
+LOGIN = ("NOAUTH", "WRONGPASS", "NOPERM", "invalid username-password", "unauthenticated")
 """Answers of a server that does not let this user in, or not this far."""
 SOCKET_TIMEOUT = 10.0
 """Seconds that a command may take; a blocking read adds its own wait."""
@@ -45,7 +43,12 @@ def passing(text: str) -> bool:
 
 
 class Connection:
-    """Commands and scripts over one pool, replies raw. Safe to share between tasks."""
+    """Commands and scripts over one pool, replies raw. Safe to share between tasks.
+
+    redis-py keeps the connections: it opens, authenticates, checks, bounds and closes them. Its packing of commands,
+    word by word in Python, costs more than everything else on an event's way, so commands go packed through the
+    connection's own public `send_packed_command` and `read_response`.
+    """
 
     def __init__(self, endpoint: Endpoint, *, timeout: float = SOCKET_TIMEOUT) -> None:
         self.endpoint = endpoint.display
@@ -55,23 +58,30 @@ class Connection:
     async def call(self, *words: Word, stream: str = "", group: str = "") -> Any:
         """One command, about this stream and group. Raises esb's errors."""
         with translated(self.endpoint, stream, group):
-            try:
-                return await self._redis.execute_command(*words)
-            except errors.ReadOnlyError:
-                await self.forget_connections()
-                raise
+            return await self._exchange(words)
 
     async def run(self, name: str, keys: Sequence[str], arguments: Sequence[Word], *, group: str = "") -> Any:
         """One script, whose first key is what it is about; the server learns it when it does not know it."""
         lua = script(name)
         with translated(self.endpoint, keys[0], group):
             try:
-                return await self._redis.execute_command("EVALSHA", lua.digest, len(keys), *keys, *arguments)
+                return await self._exchange(("EVALSHA", lua.digest, len(keys), *keys, *arguments))
             except errors.NoScriptError:
-                return await self._redis.execute_command("EVAL", lua.source, len(keys), *keys, *arguments)
-            except errors.ReadOnlyError:
-                await self.forget_connections()
-                raise
+                return await self._exchange(("EVAL", lua.source, len(keys), *keys, *arguments))
+
+    async def _exchange(self, words: tuple[Word, ...]) -> Any:
+        """Send one command and read its reply; whatever interrupts either closes the connection (redis-py does)."""
+        pool = self._redis.connection_pool
+        try:
+            connection = await pool.get_connection()
+            try:
+                await connection.send_packed_command(packed(words))
+                return await connection.read_response()
+            finally:
+                await pool.release(connection)
+        except errors.ReadOnlyError:
+            await self.forget_connections()
+            raise
 
     async def forget_connections(self) -> None:
         """This server is a replica now: the next connection may lead to the one that took over its name."""

@@ -11,7 +11,8 @@ from datetime import timedelta
 from .._errors import ChannelError, DurabilityUnavailable, LoginRefused
 from .._ports import Confirmation
 from .._settings import Durability
-from ._connection import Connection, Word
+from ._connection import Connection
+from ._frames import Word
 
 SLICE = 500
 """Ids per call: a script of this size blocks the server for well under five milliseconds."""

@@ -10,7 +10,8 @@ from typing import Any, TypeGuard
 from .._errors import EsbError
 from .._inspection import ConsumerSummary, GroupSummary, Inspection, ServerFacts, StreamSummary
 from . import _keys, _wire
-from ._connection import Connection, Word
+from ._connection import Connection
+from ._frames import Word
 from ._refusals import refusal
 
 SETTINGS = ("appendonly", "appendfsync", "maxmemory-policy", "hash-max-listpack-value")

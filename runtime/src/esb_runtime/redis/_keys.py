@@ -8,6 +8,7 @@ Redis Cluster's: https://redis.io/docs/latest/operate/oss_and_stack/reference/cl
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from .._errors import UsageError
 
@@ -63,6 +64,12 @@ def payload_key(stream: str, message_id: str) -> str:
 def dedup_key(stream: str, message_id: str) -> str:
     """The record that a message id is stored, where no payload hash can be it."""
     return f"{side_prefix(stream)}:d:{message_id}"
+
+
+def namer(key_of: Callable[[str, str], str], stream: str) -> Callable[[str], str]:
+    """`key_of` for many message ids of one stream, whose prefix is looked for once."""
+    prefix = key_of(stream, "")
+    return lambda message_id: prefix + message_id
 
 
 def owner_key(stream: str, group: str) -> str:

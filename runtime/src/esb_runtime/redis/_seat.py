@@ -15,7 +15,8 @@ from .._envelope import Stored
 from .._ports import DeadLetter, Seat, SeatOptions, Settlements, Taken
 from .._settings import Start
 from . import _keys, _wire
-from ._connection import Connection, ThreadConnection, Word
+from ._connection import Connection, ThreadConnection
+from ._frames import Word
 from ._payloads import Payloads
 from ._scripts import script
 
