@@ -176,7 +176,10 @@ async def test_no_value_is_written_down(backbone: Backbone, raw: Any, caplog: py
 
     backbone.subscribe(Careless(), group="g", retry=AT_ONCE)
     await backbone.batch(
-        [Orders.placed("jo  smith@example.com", 424242), Orders.paid("jo  smith@example.com", amount=777)]
+        [
+            Orders.placed("jo  smith@example.com", 424_242_424_242_424),
+            Orders.paid("jo  smith@example.com", amount=777_777_777_777_777),
+        ]
     )
     with caplog.at_level("DEBUG"):
         async with running(backbone):
@@ -184,7 +187,7 @@ async def test_no_value_is_written_down(backbone: Backbone, raw: Any, caplog: py
     found = str([(f[b"reason"], f[b"traceback"]) for _, f in await raw.xrange("{orders}:dlq:g")]) + caplog.text
     assert "RuntimeError" in found
     assert "KeyError" in found
-    for value in ("smith@example.com", "424242", "777"):
+    for value in ("smith@example.com", "424242424242424", "777777777777777"):
         assert value not in found
 
 

@@ -33,6 +33,9 @@ DEDUP = timedelta(hours=1)
 SKIPPED = 10
 """Entries that one blocking read looks at, to find one that is for everybody."""
 
+_PLAIN = range(ord("0"), ord("9") + 1)
+"""First bytes of the id of an entry that was just written."""
+
 
 class RedisChannel(Channel):
     """Events in Redis Streams; payloads beside them in hashes, inside the entries, or in an external store.
@@ -68,27 +71,36 @@ class RedisChannel(Channel):
         """Store records in one atomic step; see `Channel.append`."""
         if self._placement is Placement.EXTERNAL:
             await self._save(self._stores[0], stream, records)
-        beside = self._placement is Placement.BESIDE
-        name_key = _keys.payload_key if beside else _keys.dedup_key
-        own = [name_key(stream, record.message_id) for record in records]
-        queue = [_keys.drop_key(stream, self._store_name)] if self._placement is Placement.EXTERNAL else []
-        keys = [stream, *own, *queue]
-        words: list[Word] = ["hash" if beside else "record", int(together), self._dedup, len(records)]
+        beside, store = self._placement is Placement.BESIDE, self._store_name
+        key_of = _keys.namer(_keys.payload_key if beside else _keys.dedup_key, stream)
+        own = [key_of(record.message_id) for record in records]
+        queue = [_keys.drop_key(stream, store)] if self._placement is Placement.EXTERNAL else []
+        # names are said once per kind of event in the call, so that an event costs its values only
+        shapes: dict[tuple[object, ...], int] = {}
+        heads: list[Word] = []
+        words: list[Word] = []
         for record in records:
-            entry = _wire.entry_words(record, self._store_name)
-            words += (len(entry), *entry)
+            shape = _wire.entry_shape(record)
+            number = shapes.get(shape)
+            if number is None:
+                number = shapes[shape] = len(shapes) + 1
+                heads += _layout(record, store, beside=beside)
+            words.append(number)
+            words += _wire.entry_values(record, store)
             if beside:
-                words.append(2 * len(record.arguments) + 2 * bool(record.erased))
-                for name, value in record.arguments.items():
-                    words += (name, value)
+                words += record.arguments.values()
                 if record.erased:
-                    words += (_wire.ERASED, _wire.erased_names(record.erased))
-            else:
-                words.append(0)
-        replies: list[Any] = await self._commands.run("append", keys, words)
+                    words.append(_wire.erased_names(record.erased))
+        options: list[Word] = ["hash" if beside else "record", int(together), self._dedup, len(records), len(shapes)]
+        replies: list[Any] = await self._commands.run("append", (stream, *own, *queue), (*options, *heads, *words))
         if replies and replies[0] and replies[0].startswith(b"!READONLY"):
             await self._commands.forget_connections()
-        return [self._outcome(stream, key, reply) for key, reply in zip(own, replies, strict=True)]
+        return [
+            EventKey(stream=stream, id=reply.decode())
+            if reply and reply[0] in _PLAIN
+            else self._other(stream, key, reply)
+            for key, reply in zip(own, replies, strict=True)
+        ]
 
     async def _save(self, store: PayloadStore, stream: str, records: Sequence[Record]) -> None:
         """Payloads first; those of a message id that is already stored stay as the first call wrote them."""
@@ -107,7 +119,8 @@ class RedisChannel(Channel):
             return self._stores[0].name
         return _wire.INLINE if self._placement is Placement.INLINE else _wire.HASH
 
-    def _outcome(self, stream: str, key: str, reply: bytes | None) -> Appended:
+    def _other(self, stream: str, key: str, reply: bytes | None) -> Appended:
+        """The outcome of a record that was stored before, or refused."""
         text = reply.decode() if reply else "!not stored"
         if text.startswith("!"):
             return refusal(self.endpoint, key, text[1:])
@@ -247,3 +260,12 @@ class RedisChannel(Channel):
         """Close every connection."""
         await self._commands.aclose()
         await self._blocking.aclose()
+
+
+def _layout(record: Record, store: str, *, beside: bool) -> list[Word]:
+    """What the script needs to know once about records of one shape."""
+    head, names = _wire.entry_head(record), _wire.entry_names(record, store)
+    payload: list[Word] = [*record.arguments] if beside else []
+    if beside and record.erased:
+        payload.append(_wire.ERASED)
+    return [len(head), len(names), len(payload), *head, *names, *payload]

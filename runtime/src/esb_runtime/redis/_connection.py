@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -45,47 +46,33 @@ def passing(text: str) -> bool:
 class Connection:
     """Commands and scripts over one pool, replies raw. Safe to share between tasks.
 
-    redis-py keeps the connections: it opens, authenticates, checks, bounds and closes them. Its packing of commands,
-    word by word in Python, costs more than everything else on an event's way, so commands go packed through the
-    connection's own public `send_packed_command` and `read_response`.
+    redis-py keeps the connections: it opens, authenticates and closes them and reads their replies. What its clients do
+    around a command (packing word by word, a task to bound the write, counters at every loan from the pool) costs more
+    than everything else on an event's way, so commands go packed through a connection's own public methods, bounded by
+    one timer, and a connection stays on loan while it is well.
     """
 
     def __init__(self, endpoint: Endpoint, *, timeout: float = SOCKET_TIMEOUT) -> None:
         self.endpoint = endpoint.display
-        self._redis: Any = redis.asyncio.Redis(**options(endpoint, timeout=timeout, library=redis.asyncio))
-        self._redis.response_callbacks.clear()
+        self._timeout = timeout
+        self._redis: Any = redis.asyncio.Redis(**options(endpoint, timeout=None, library=redis.asyncio))
+        self._pool: Any = self._redis.connection_pool
+        self._idle: list[Any] = []
 
     async def call(self, *words: Word, stream: str = "", group: str = "") -> Any:
         """One command, about this stream and group. Raises esb's errors."""
         with translated(self.endpoint, stream, group):
-            return await self._exchange(words)
+            return _good((await self._exchange(packed(words), 1))[0])
 
     async def run(self, name: str, keys: Sequence[str], arguments: Sequence[Word], *, group: str = "") -> Any:
         """One script, whose first key is what it is about; the server learns it when it does not know it."""
         lua = script(name)
         with translated(self.endpoint, keys[0], group):
-            try:
-                return await self._exchange(("EVALSHA", lua.digest, len(keys), *keys, *arguments))
-            except errors.NoScriptError:
-                return await self._exchange(("EVAL", lua.source, len(keys), *keys, *arguments))
-
-    async def _exchange(self, words: tuple[Word, ...]) -> Any:
-        """Send one command and read its reply; whatever interrupts either closes the connection (redis-py does)."""
-        pool = self._redis.connection_pool
-        try:
-            connection = await pool.get_connection()
-            try:
-                await connection.send_packed_command(packed(words))
-                return await connection.read_response()
-            finally:
-                await pool.release(connection)
-        except errors.ReadOnlyError:
-            await self.forget_connections()
-            raise
-
-    async def forget_connections(self) -> None:
-        """This server is a replica now: the next connection may lead to the one that took over its name."""
-        await self._redis.connection_pool.disconnect(inuse_connections=False)
+            words = (len(keys), *keys, *arguments)
+            reply = (await self._exchange(packed(("EVALSHA", lua.digest, *words)), 1))[0]
+            if isinstance(reply, errors.NoScriptError):
+                reply = (await self._exchange(packed(("EVAL", lua.source, *words)), 1))[0]
+            return _good(reply)
 
     async def run_then(
         self, name: str, keys: Sequence[str], calls: Sequence[Sequence[Word]], words: Sequence[Word]
@@ -94,22 +81,67 @@ class Connection:
         source = script(name).source
         replies = await self.pipeline([*(("EVAL", source, len(keys), *keys, *each) for each in calls), words])
         with translated(self.endpoint, keys[0]):
-            for reply in replies:
-                if isinstance(reply, Exception):
-                    raise reply
-        return replies
+            return [_good(reply) for reply in replies]
 
     async def pipeline(self, commands: Sequence[Sequence[Word]]) -> list[Any]:
         """Several commands in one round trip; errors come back as values."""
+        if not commands:
+            return []
         with translated(self.endpoint):
-            pipe = self._redis.pipeline(transaction=False)
-            for words in commands:
-                pipe.execute_command(*words)
-            return list(await pipe.execute(raise_on_error=False))
+            return await self._exchange(b"".join([packed(tuple(words)) for words in commands]), len(commands))
+
+    async def _exchange(self, packet: bytes, count: int) -> list[Any]:
+        """Send packed commands and read their replies; redis-py closes a connection on which that was interrupted."""
+        replies: list[Any] = []
+        try:
+            async with asyncio.timeout(self._timeout):
+                connection = await self._ready()
+                try:
+                    await connection.send_packed_command(packet)
+                    while len(replies) < count:
+                        try:
+                            replies.append(await connection.read_response())
+                        except errors.ResponseError as error:
+                            replies.append(error)
+                finally:
+                    self._idle.append(connection)
+        except TimeoutError:
+            raise errors.TimeoutError(f"no answer within {self._timeout:g} s") from None
+        if any(isinstance(reply, errors.ReadOnlyError) for reply in replies):
+            await self.forget_connections()
+        return replies
+
+    async def _ready(self) -> Any:
+        """A connection that can be written to; a closed one, or one with a reply that nobody read, is made anew."""
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_connected and not await _unread(connection):
+                return connection
+            await self._pool.release(connection)
+        return await self._pool.get_connection()
+
+    async def forget_connections(self) -> None:
+        """This server is a replica now: the next connection may lead to the one that took over its name."""
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            await connection.disconnect()
+            await self._pool.release(connection)
 
     async def aclose(self) -> None:
         """Close every connection of the pool."""
         await self._redis.aclose()
+
+
+def _good(reply: Any) -> Any:
+    if isinstance(reply, Exception):
+        raise reply
+    return reply
+
+
+def _unread(connection: Any) -> Awaitable[bool]:
+    """Whether there is something to read, the end of the stream included (`can_read` has another name before 8.0)."""
+    look: Callable[[], Awaitable[bool]] = getattr(connection, "can_read", None) or connection.can_read_destructive
+    return look()
 
 
 class ThreadConnection:
@@ -133,8 +165,11 @@ class ThreadConnection:
         self._redis.close()
 
 
-def options(endpoint: Endpoint, *, timeout: float, library: Any) -> dict[str, Any]:
-    """redis-py's settings for an endpoint: raw bytes, no retry of its own (whoever calls decides about that)."""
+def options(endpoint: Endpoint, *, timeout: float | None, library: Any) -> dict[str, Any]:
+    """redis-py's settings for an endpoint: raw bytes, no retry of its own (whoever calls decides about that).
+
+    `timeout` is for each read and write, in seconds; None where the caller bounds them.
+    """
     from redis.backoff import NoBackoff
 
     retry_type: Any = __import__(f"{library.__name__}.retry", fromlist=["Retry"]).Retry
@@ -143,7 +178,7 @@ def options(endpoint: Endpoint, *, timeout: float, library: Any) -> dict[str, An
         "username": endpoint.username,
         "password": endpoint.password,
         "socket_timeout": timeout,
-        "socket_connect_timeout": min(CONNECT_TIMEOUT, timeout),
+        "socket_connect_timeout": CONNECT_TIMEOUT if timeout is None else min(CONNECT_TIMEOUT, timeout),
         "protocol": 2,
         "retry": retry_type(NoBackoff(), 0),
         "decode_responses": False,

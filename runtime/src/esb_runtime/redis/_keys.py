@@ -8,6 +8,7 @@ Redis Cluster's: https://redis.io/docs/latest/operate/oss_and_stack/reference/cl
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from .._errors import UsageError
 
@@ -53,6 +54,12 @@ def side_prefix(stream: str) -> str:
             f"stream {stream!r} contains '}}' but no hash tag; write {{...}} around a part of it, or leave braces out"
         )
     return f"{{{stream}}}"
+
+
+def namer(key_of: Callable[[str, str], str], stream: str) -> Callable[[str], str]:
+    """`key_of` for many message ids of one stream, whose prefix is looked for once."""
+    prefix = key_of(stream, "")
+    return lambda message_id: prefix + message_id
 
 
 def payload_key(stream: str, message_id: str) -> str:

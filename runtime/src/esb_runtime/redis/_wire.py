@@ -45,19 +45,47 @@ _TEXT_HEADS = {0xD9: 2, 0xDA: 3, 0xDB: 5}
 
 def entry_words(record: Record, store: str) -> list[bytes | str | int]:
     """The names and values of the entry that stands for a record whose payload lies in `store`."""
-    words: list[bytes | str | int] = [
-        FORMAT, CURRENT_FORMAT, EVENT, record.event, VERSION, record.version,
-        MESSAGE_ID, record.message_id, PRODUCED_AT, record.produced_at,
-    ]  # fmt: skip
+    names, values = entry_names(record, store), entry_values(record, store)
+    return [*entry_head(record), *(word for pair in zip(names, values, strict=True) for word in pair)]
+
+
+def entry_head(record: Record) -> tuple[bytes | str | int, ...]:
+    """The entry's first names and values: the same for every event of a kind."""
+    return (FORMAT, CURRENT_FORMAT, EVENT, record.event, VERSION, record.version)
+
+
+def entry_shape(record: Record) -> tuple[object, ...]:
+    """Records with equal shapes have the same head, and the same names after it and in their payloads."""
+    has_key, has_details = record.ordering_key is not None, record.details is not NO_DETAILS
+    return (record.event, record.version, has_key, has_details, bool(record.erased), *record.arguments)
+
+
+def entry_names(record: Record, store: str) -> list[bytes]:
+    """The names after the head, in the order of `entry_values`."""
+    names = [MESSAGE_ID, PRODUCED_AT]
     if record.ordering_key is not None:
-        words += (ORDERING_KEY, record.ordering_key)
+        names.append(ORDERING_KEY)
     if record.details is not NO_DETAILS:
-        words += (DETAILS, _encode(record.details))
+        names.append(DETAILS)
+    if store != HASH:
+        names.append(STORE)
     if store == INLINE:
-        words += (STORE, INLINE, PAYLOAD, inline_payload(record.arguments))
-    elif store != HASH:
-        words += (STORE, store)
-    return words
+        names.append(PAYLOAD)
+    return names
+
+
+def entry_values(record: Record, store: str) -> list[bytes | str | int]:
+    """The values after the head."""
+    values: list[bytes | str | int] = [record.message_id, record.produced_at]
+    if record.ordering_key is not None:
+        values.append(record.ordering_key)
+    if record.details is not NO_DETAILS:
+        values.append(_encode(record.details))
+    if store != HASH:
+        values.append(store)
+    if store == INLINE:
+        values.append(inline_payload(record.arguments))
+    return values
 
 
 def erased_names(names: Iterable[str]) -> bytes:
@@ -115,7 +143,11 @@ def with_payload(stored: Stored, words: Sequence[bytes] | bytes) -> Stored:
         names = frozenset(_names.decode(erased)) if erased else stored.erased
     except (ValueError, msgspec.MsgspecError):
         return msgspec.structs.replace(stored, problem="the payload's fields cannot be read")
-    return msgspec.structs.replace(stored, arguments=arguments, erased=names)
+    # the event was just read and is nobody else's yet; a copy of it would cost as much as reading it did
+    msgspec.structs.force_setattr(stored, "arguments", arguments)
+    if names is not stored.erased:
+        msgspec.structs.force_setattr(stored, "erased", names)
+    return stored
 
 
 def _foreign(form: bytes | None) -> str:

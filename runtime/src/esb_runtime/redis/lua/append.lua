@@ -1,8 +1,10 @@
 -- Stores records in order. Scripts have no rollback, so whatever can refuse a record is looked at before its write.
 -- KEYS: the stream, then one key per record that knows its message id (its payload hash, or a dedup record); then, where
 --       payloads lie in an external store, the queue of those that no entry followed yet
--- ARGV: 'hash' or 'record' | 1 when the first refusal refuses all | dedup window in ms | the number of records
---       then per record: n, n entry words; m, m payload words
+-- ARGV: 'hash' or 'record' | 1 when the first refusal refuses all | dedup window in ms | the number of records | how
+--       many shapes
+--       then per shape: the sizes of its three parts | words that begin the entry | further names | payload names
+--       then per record: the number of its shape | values of the further names, the message id first | payload values
 -- returns per record: its id, '=' and the first call's id, or '!' and why it was refused
 local hash, together, window = ARGV[1] == 'hash', ARGV[2] == '1', ARGV[3]
 local held = redis.call('TYPE', KEYS[1]).ok
@@ -26,24 +28,40 @@ for n = 2, count + 1 do
   end
 end
 
-local at = 5
+-- a shape is the two commands of its records; each record only puts its values between the names
+local at, shapes = 6, {}
+for n = 1, tonumber(ARGV[5]) do
+  local begin, further, payload = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+  local entry, fields = { 'XADD', KEYS[1], '*' }, { 'HSET', '', '@', '' }
+  at = at + 2
+  for m = 1, begin do entry[3 + m] = ARGV[at + m] end
+  at = at + begin
+  for m = 1, further do entry[2 + begin + 2 * m], entry[3 + begin + 2 * m] = ARGV[at + m], '' end
+  at = at + further
+  for m = 1, payload do fields[3 + 2 * m], fields[4 + 2 * m] = ARGV[at + m], '' end
+  at = at + payload + 1
+  shapes[n] = { entry = entry, value = 3 + begin, further = further, fields = fields, payload = payload }
+end
+
 for n = 2, count + 1 do
-  local entry = tonumber(ARGV[at])
-  local payload = tonumber(ARGV[at + entry + 1])
-  local first = at + 1
-  at = at + entry + payload + 2
-  local key = KEYS[n]
+  local shape, key = shapes[tonumber(ARGV[at])], KEYS[n]
+  local further, payload = shape.further, shape.payload
   if replies[n - 1] then
     -- refused above
   elseif known[key] then
     replies[n - 1] = '=' .. known[key]
   else
-    local id = redis.pcall('XADD', KEYS[1], '*', unpack(ARGV, first, first + entry - 1))
+    local entry, value = shape.entry, shape.value
+    for m = 1, further do entry[value + 2 * m] = ARGV[at + m] end
+    local id = redis.pcall(unpack(entry))
     if type(id) == 'table' then
       replies[n - 1] = '!' .. id.err
     else
       if hash then
-        redis.call('HSET', key, '@', id, unpack(ARGV, first + entry + 1, first + entry + payload))
+        local fields, from = shape.fields, at + further
+        fields[2], fields[4] = key, id
+        for m = 1, payload do fields[4 + 2 * m] = ARGV[from + m] end
+        redis.call(unpack(fields))
       else
         redis.call('SET', key, id, 'PX', window)
       end
@@ -51,7 +69,7 @@ for n = 2, count + 1 do
       replies[n - 1] = id
     end
   end
-  -- field names and values come in a fixed order: the message id is the eighth word
-  if queue and known[key] then redis.call('ZREM', queue, ARGV[first + 7]) end
+  if queue and known[key] then redis.call('ZREM', queue, ARGV[at + 1]) end
+  at = at + further + payload + 1
 end
 return replies
