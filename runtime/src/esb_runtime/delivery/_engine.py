@@ -57,18 +57,23 @@ class Engine:
     async def run(self) -> None:
         """Run until `stop`; then drain, hand back what was not started, and leave the group."""
         stopper = asyncio.create_task(self._stopping.wait())
+        drain = self._policy.drain
         try:
             while not self._stopping.is_set():
                 self._session = asyncio.create_task(self._one_session())
                 await asyncio.wait((self._session, stopper), return_when=asyncio.FIRST_COMPLETED)
                 await self._end_session()
                 await self._after_session(self._session)
+        except asyncio.CancelledError:
+            if self._stopping.is_set():
+                drain = timedelta()  # it was asked to end before and has not begun to drain: now it is in a hurry
+            raise
         finally:
             stopper.cancel()
             self._stopping.set()
             try:
                 await self._end_session()
-                await self._depart()
+                await self._depart(drain)
             finally:
                 self._let_go()
 
@@ -216,8 +221,8 @@ class Engine:
             self._tenure = None
         await self._backoff.note(error, self._stopping, at_once=isinstance(error, OwnershipLost | GroupLost))
 
-    async def _depart(self) -> None:
-        await self._runner.drain(self._policy.drain)
+    async def _depart(self, drain: timedelta) -> None:
+        await self._runner.drain(drain)
         trouble: Exception | None = None
         for pause in GOODBYES:
             try:
