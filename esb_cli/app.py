@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+from .completion import profile_names
 from .failures import handled
+from .profiles import VARIABLE
 
 COMMANDS: tuple[str, ...] = (
     "new",
@@ -26,8 +29,13 @@ COMMANDS: tuple[str, ...] = (
     "import",
     "ls",
     "show",
+    "groups",
+    "pending",
+    "claim",
+    "reset",
     "dlq",
     "trim",
+    "profile",
     "doctor",
 )
 """Modules of `esb_cli.commands`, in the order of `esb --help`. Each has `command` (a function) or `app` (a group)."""
@@ -44,12 +52,9 @@ class Application(TyperGroup):
     """The group of all commands: every failure below it is worded once, here."""
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
-        """Read the options; `--debug` is understood anywhere before `--`: people add it to a command that failed."""
-        end = args.index("--") if "--" in args else len(args)
-        if "--debug" in args[:end]:
-            args = ["--debug", *(word for at, word in enumerate(args) if word != "--debug" or at > end)]
+        """Read the options; `--debug` and `--profile` are understood anywhere before `--`: people add them last."""
         with handled(debug=False):
-            return super().make_context(info_name, args, parent, **extra)
+            return super().make_context(info_name, _forward(args), parent, **extra)
 
     def list_commands(self, ctx: Any) -> list[str]:
         """The commands in the order of `COMMANDS`, groups among them."""
@@ -60,6 +65,22 @@ class Application(TyperGroup):
         """Run the command."""
         with handled(debug=bool(ctx.params.get("debug"))):
             return super().invoke(ctx)
+
+
+def _forward(args: list[str]) -> list[str]:
+    """The options of `esb` itself in front of the command that they were written behind."""
+    end = args.index("--") if "--" in args else len(args)
+    mine: list[str] = []
+    rest: list[str] = []
+    words = iter(args[:end])
+    for word in words:
+        if word == "--profile":
+            mine += [word, *[value for value in [next(words, None)] if value is not None]]
+        elif word == "--debug" or word.startswith("--profile="):
+            mine.append(word)
+        else:
+            rest.append(word)
+    return [*mine, *rest, *args[end:]]
 
 
 def build() -> typer.Typer:
@@ -87,9 +108,15 @@ def build() -> typer.Typer:
 def _version(on: bool) -> None:
     """Answer `--version`."""
     if on:
+        import platform
         from importlib.metadata import version
 
-        typer.echo(f"esb {version('esb-cli')}")
+        system = f"{platform.system()} {platform.machine()}"
+        runtime, redis = version("esb-runtime"), version("redis")
+        typer.echo(
+            f"esb {version('esb-cli')} (runtime {runtime}, redis-py {redis}, "
+            f"{platform.python_implementation()} {platform.python_version()}, {system})"
+        )
         raise typer.Exit
 
 
@@ -97,8 +124,23 @@ def _options(
     *,
     version: Annotated[
         bool,
-        typer.Option("--version", help="Show the version and exit.", callback=_version, is_eager=True),
+        typer.Option(
+            "--version", help="Show the version and its environment, and exit.", callback=_version, is_eager=True
+        ),
     ] = False,
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            "--profile",
+            metavar="NAME",
+            help="Talk to the server of this profile (also ESB_PROFILE); `esb profile` makes them.",
+            autocompletion=profile_names,
+            show_default=False,
+        ),
+    ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")] = False,
 ) -> None:
     """Event sourcing on the Redis you already run."""
+    del version, debug  # answered by its callback, and by `Application.invoke`
+    if profile is not None:
+        os.environ[VARIABLE] = profile

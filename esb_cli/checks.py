@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -12,7 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from . import terminal
-from .connection import ENDPOINT_VARIABLE, Connection, embedded
+from .connection import Connection, candidates
 from .lock import Lock
 from .workspace import Workspace
 
@@ -78,13 +77,14 @@ def workspace(found: Workspace | None) -> Iterator[Check]:
         )
 
 
-def endpoint(chosen: Connection, found: Workspace | None) -> Iterator[Check]:
+def endpoint(chosen: Connection, asked: str | None) -> Iterator[Check]:
     """Which setting named the server, and which others lost to it."""
     from esb_runtime.operations import Endpoint
 
     shown = Endpoint.parse(chosen.endpoint).display
-    others = _overruled(chosen, found)
-    yield Check(name="endpoint", found=f"{shown}, from {chosen.source}{f' (before {others})' if others else ''}")
+    weaker = [each.source for each in candidates(asked) if each.source != chosen.source]
+    before = f" (stronger than {' and '.join(weaker)})" if weaker else ""
+    yield Check(name="endpoint", found=f"{shown}, from {chosen.source}{before}")
     yield Check(name="password", found=f"from {chosen.password_source}" if chosen.password else "none given")
 
 
@@ -108,16 +108,6 @@ def retention(held_up: Mapping[str, str]) -> Iterator[Check]:
             state=State.WARNING,
             remedy=f"start a process of the group, or remove it: XGROUP DESTROY {stream} {group}",
         )
-
-
-def _overruled(chosen: Connection, found: Workspace | None) -> str:
-    """The settings that name a server too, but come later in the order."""
-    settings = (
-        (ENDPOINT_VARIABLE, os.environ.get(ENDPOINT_VARIABLE)),
-        ("the embedded server", found and embedded(found)),
-        ("[tool.esb]", found and found.endpoint),
-    )
-    return " and ".join(name for name, value in settings if value and not chosen.source.startswith(name))
 
 
 def _template(found: Workspace) -> Check:

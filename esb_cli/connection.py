@@ -1,22 +1,24 @@
 """Which Redis a command talks to, and how it logs in.
 
-The first that is set wins: `--endpoint`, `REDIS_EVENT_SOURCE_ENDPOINT`, the embedded server that runs for the
-workspace (`.esb/server.json`), `endpoint` in `[tool.esb]` of the workspace. The password comes from
-`REDIS_EVENT_SOURCE_PASS`, `--pass-file`, or a prompt on a terminal when the server asks for one; never from an
-argument, which every user of the machine can see.
+The first that is set wins: `--endpoint`, `--profile` (or `ESB_PROFILE`), `REDIS_EVENT_SOURCE_ENDPOINT`, the profile of
+`esb profile use`, the embedded server that runs for the workspace (`.esb/server.json`), `endpoint` in `[tool.esb]` of
+the workspace. The password comes from `--pass-file`, `REDIS_EVENT_SOURCE_PASS`, the keyring when the profile says so,
+or a prompt on a terminal when the server asks for one; never from an argument, which every user of the machine can see.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from . import profiles
 from .failures import Exit, Failure
+from .profiles import Profile
 from .workspace import Workspace
 
 if TYPE_CHECKING:
@@ -47,29 +49,46 @@ class Connection:
 def choose(endpoint: str | None, pass_file: Path | None) -> Connection:
     """Apply the order of this module. Raises `Failure` (3) when nothing names a server."""
     password, password_source = _password(pass_file)
-    for named, source in _candidates(endpoint):
-        if named:
-            return Connection(endpoint=named, source=source, password=password, password_source=password_source)
+    for candidate in candidates(endpoint):
+        if password is None and candidate.profile is not None and candidate.profile.keyring:
+            password = profiles.stored_password(candidate.profile)
+            password_source = "the keyring" if password else ""
+        return Connection(
+            endpoint=candidate.endpoint, source=candidate.source, password=password, password_source=password_source
+        )
     raise Failure(
         f"no Redis is known: run `esb dev` in a workspace, set {ENDPOINT_VARIABLE} to its address "
-        "(host:port or redis://...), or pass --endpoint",
+        "(host:port or redis://...), choose one with `esb profile use`, or pass --endpoint",
         Exit.UNREACHABLE,
     )
 
 
-def _candidates(endpoint: str | None) -> list[tuple[str | None, str]]:
-    """Every place that may name a server, best first; each is asked only when those before it are silent."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A place that names a server, in words, and the profile that it is, if any."""
+
+    endpoint: str
+    source: str
+    profile: Profile | None = None
+
+
+def candidates(endpoint: str | None) -> Iterator[Candidate]:
+    """Every place that names a server, best first; each is asked only when those before it were not enough."""
     if endpoint:
-        return [(_without_password(endpoint), "--endpoint")]
+        yield Candidate(endpoint=without_password(endpoint), source="--endpoint")
+    if chosen := profiles.named():
+        yield Candidate(endpoint=chosen.endpoint, source=f"profile {chosen.name} (--profile)", profile=chosen)
     if named := os.environ.get(ENDPOINT_VARIABLE, "").strip():
-        return [(named, ENDPOINT_VARIABLE)]
+        yield Candidate(endpoint=named, source=ENDPOINT_VARIABLE)
+    if used := profiles.in_use():
+        yield Candidate(endpoint=used.endpoint, source=f"profile {used.name} (in use)", profile=used)
     workspace = Workspace.find()
     if workspace is None:
-        return []
-    return [
-        (embedded(workspace), f"the embedded server of {workspace.root.name}"),
-        (workspace.endpoint, f"[tool.esb] of {workspace.root.name}"),
-    ]
+        return
+    if running := embedded(workspace):
+        yield Candidate(endpoint=running, source=f"the embedded server of {workspace.root.name}")
+    if workspace.endpoint:
+        yield Candidate(endpoint=workspace.endpoint, source=f"[tool.esb] of {workspace.root.name}")
 
 
 def embedded(workspace: Workspace) -> str | None:
@@ -82,10 +101,13 @@ def embedded(workspace: Workspace) -> str | None:
     return server.endpoint.display if server else None
 
 
-def _without_password(endpoint: str) -> str:
+def without_password(endpoint: str) -> str:
     """Refuse a password among the arguments: `ps` shows them to everybody."""
-    login, at, _ = endpoint.rpartition("@")
-    if at and ":" in login.partition("://")[2]:
+    from esb_runtime.operations import Endpoint
+
+    if "@" not in endpoint and "=" not in endpoint:
+        return endpoint
+    if Endpoint.parse(endpoint).password:
         raise Failure(
             f"a password in --endpoint can be read by every user of this machine; put it into {PASSWORD_VARIABLE} "
             "or a file for --pass-file",

@@ -60,6 +60,7 @@ EXITS: dict[str, Exit] = {
     "StreamNotFound": Exit.NOT_FOUND,
     "EventNotFound": Exit.NOT_FOUND,
     "GroupLost": Exit.NOT_FOUND,
+    "GroupNotFound": Exit.NOT_FOUND,
     "PayloadMissing": Exit.BAD_DATA,
     "StoreMissing": Exit.BAD_DATA,
     "EsbError": Exit.FAILED,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .completion import events, streams
+from .completion import events, groups, streams
 from .terminal import Output
 
 StreamArgument = Annotated[str, typer.Argument(metavar="URI", help="The stream.", autocompletion=streams)]
@@ -17,7 +17,7 @@ EndpointOption = Annotated[
         "--endpoint", metavar="ADDRESS", help="Redis: host:port, redis://, rediss:// or unix://.", show_default=False
     ),
 ]
-GroupArgument = Annotated[str, typer.Argument(metavar="GROUP", help="The consumer group.")]
+GroupArgument = Annotated[str, typer.Argument(metavar="GROUP", help="The consumer group.", autocompletion=groups)]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say what would happen.")]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; needed where there is no terminal.")]
 PassFileOption = Annotated[
@@ -70,3 +70,7 @@ EventOption = Annotated[
     ),
 ]
 ShowPersonalOption = Annotated[bool, typer.Option("--show-personal", help="Show personal arguments unmasked.")]
+IdleOption = Annotated[
+    str | None,
+    typer.Option("--idle", metavar="DURATION", help="Only what was idle for so long: 10m, 1h.", show_default=False),
+]

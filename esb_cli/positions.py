@@ -38,6 +38,8 @@ _MILLISECONDS = {
 _ENTRY_ID = re.compile(r"\d{1,20}-\d{1,20}", re.ASCII)
 _UNIX = re.compile(r"0|\d{9,11}(?:\.\d{1,9})?|\d{13}", re.ASCII)  # 20261123 is a mistyped date, no time in 1970
 _CLOCK = re.compile(r"\d{1,2}:\d\d(?::\d\d)?", re.ASCII)
+_LONGEST = 3_155_760_000_000
+"""A hundred years in milliseconds: longer durations are slips."""
 _LAST_SEQUENCE = 2**64 - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FORMS = "-1h, 1d12h, 2026-11-23T10:00:00Z, 2026-11-23, 10:30, Unix seconds, an entry id, start or end"
@@ -89,6 +91,23 @@ def later(one: str, other: str) -> str:
         return int(milliseconds), int(sequence or 0), bound.startswith("(")
 
     return max(one, other, key=order)
+
+
+def entry_id(text: str) -> str:
+    """An entry id, as it was written. Raises `Failure` (usage) for anything else."""
+    if not _ENTRY_ID.fullmatch(text):
+        raise Failure(f"{text!r} is no entry id; it looks like 1685268930300-0", Exit.USAGE)
+    return _checked(text, text)
+
+
+def duration(text: str) -> timedelta:
+    """How long `text` says: `10m`, `1d12h`, `250ms`. Raises `Failure` (usage)."""
+    found = _DURATION.fullmatch(text.strip())
+    parts = {unit: Decimal(value) for unit, value in found.groupdict().items() if value} if found else {}
+    total = sum(value * _MILLISECONDS[unit] for unit, value in parts.items())
+    if not parts or text.strip().startswith("-") or total > _LONGEST:
+        raise Failure(f"{text!r} is no duration: write 10m, 1d12h or 250ms", Exit.USAGE)
+    return timedelta(milliseconds=float(total))
 
 
 def _milliseconds(word: str, now: int) -> int:

@@ -56,7 +56,7 @@ def command(
     report.add(checks.workspace(found))
     try:
         chosen = connection.choose(endpoint, pass_file)
-        report.add(checks.endpoint(chosen, found))
+        report.add(checks.endpoint(chosen, endpoint))
         facts, held_up = _ask(chosen)
         report.add(checks.server(facts, datetime.now(UTC)))
         report.add(checks.retention(held_up))

@@ -8,13 +8,14 @@ import subprocess
 import sys
 
 import pytest
+import redis
 from command_kit import Esb
 
 from esb_cli.app import COMMANDS
 
 HEAVY = ("redis", "rich", "copier", "msgpack", "msgspec", "esb_runtime", "asyncio", "jinja2", "yaml")
 """Pydantic is not here: typer 0.29 itself checks a command's options with it."""
-MINE = ("produce", "tail", "get", "replay", "ls", "show", "doctor")
+MINE = ("produce", "tail", "get", "replay", "ls", "show", "groups", "pending", "claim", "reset", "profile", "doctor")
 
 
 def imported(*words: str) -> set[str]:
@@ -74,7 +75,9 @@ def test_every_command_has_examples(esb: Esb, command: str) -> None:
         assert re.search(rf"{option}[^\n]*\n {{20,}}\S", text), option
 
 
-@pytest.mark.parametrize("command", ["produce", "tail", "get", "replay", "ls", "show"])
+@pytest.mark.parametrize(
+    "command", ["produce", "tail", "get", "replay", "ls", "show", "groups", "pending", "claim", "reset"]
+)
 def test_every_command_that_names_a_stream_takes_an_environment(esb: Esb, command: str) -> None:
     """--environment, --endpoint and --pass-file are everywhere."""
     text = esb.ok(command, "--help")
@@ -94,12 +97,22 @@ def completed(esb: Esb, line: str, **variables: str) -> list[str]:
     return esb.ok(**asked, **variables).split()
 
 
-def test_streams_and_events_are_completed(workspace: Esb) -> None:
-    """Streams come from the server, events from the lock; without a server nothing is offered and nothing is said."""
+def test_names_are_completed(workspace: Esb, server: redis.Redis) -> None:
+    """Streams and groups come from the server, events from the lock; without a server nothing is offered or said."""
     workspace.ok("produce", "shop", "packed", "--arg", "email=a")
     assert completed(workspace, "esb ta") == ["tail"]
     assert completed(workspace, "esb tail sh") == ["shop"]
     assert completed(workspace, "esb produce shop ") == ["ordered", "packed"]
+    assert completed(workspace, "esb pending shop ") == []
+    server.xgroup_create("shop", "packers", id="0")
+    assert completed(workspace, "esb pending shop pa") == ["packers"]
+    workspace.ok("profile", "add", "prod", "--endpoint", "localhost")
+    assert completed(workspace, "esb profile use pr") == ["prod"]
     assert completed(workspace, "esb tail shop -e pa") == ["packed"]
     assert completed(workspace, "esb tail sh", REDIS_EVENT_SOURCE_ENDPOINT="127.0.0.1:1") == []
     assert completed(workspace, "esb tail sh", REDIS_EVENT_SOURCE_ENDPOINT="nonsense:x") == []
+
+
+def test_the_version_names_its_environment(esb: Esb) -> None:
+    """One line that a bug report needs: esb, runtime, redis-py, Python, system."""
+    assert re.fullmatch(r"esb \S+ \(runtime \S+, redis-py \S+, CPython 3\.\d+\.\S+, \S+ \S+\)\n", esb.ok("--version"))

@@ -16,7 +16,10 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "_settings", "_envelope", "_endpoint", "_annotations", "_shapes", "_key_path", "_events", "_contract", "_flow",
         "_binding", "_event_checks", "_moments", "_admission", "_pydantic", "_retention",
     ),
-    ("_ports", "_codecs", "_plain", "_schema", "_inspection", "_plain_event", "_conditions", "_export"),
+    (
+        "_ports", "_codecs", "_plain", "_schema", "_inspection", "_group_moves", "_plain_event", "_conditions",
+        "_export",
+    ),
     ("redis", "memory"),
     ("delivery",),
     (
@@ -24,7 +27,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "_trim", "_retainer",
         "_projection", "_fold", "_follow", "_membership", "_telemetry", "_confirmations", "_running", "sqlalchemy",
     ),
-    ("_backbone", "_sync", "_slices", "_dead_events", "operations", "lock", "otel"),
+    ("_backbone", "_sync", "_slices", "_tail", "_dead_events", "_group_operations", "operations", "lock", "otel"),
     ("testing", "adapters", "run", "replay", "health", "__init__"),
 )  # fmt: skip
 """Rooms by floor: modules and packages of `esb_runtime`."""

@@ -84,7 +84,13 @@ def test_every_documented_form_is_read(text: str, expected: Endpoint) -> None:
         ("redis://u:p#ss@h:1", "%23"),
         ("h1:1,h2:2", "list of servers"),
         ("redis://h1:1,h2:2", "list of servers"),
-        ("h:6380,ssl=true,password=x@y", "StackExchange.Redis form"),
+        ("a:1,b:2,ssl=true", "a list of servers"),
+        ("h:6380,ssl=perhaps", "ssl= is true or false"),
+        ("h:6380,password=a,b=c", "or the password holds a comma"),
+        ("h:6380,serviceName=m,ssl=true", "Sentinel"),
+        ("h:6380,ssl=true,sslHost=other", "sslHost"),
+        ("h:6380,proxy=twemproxy", "proxy= is not supported"),
+        ("ssl=true,user=ann", "begins with one server"),
         ("redis+cluster://h:1", "Redis Cluster"),
         ("redis+sentinel://h:1/master", "Redis Sentinel"),
     ],
@@ -180,3 +186,18 @@ def test_a_wrong_environment_names_the_variable_only() -> None:
     with pytest.raises(EndpointError, match=r"^REDIS_EVENT_SOURCE_ENDPOINT: ") as raised:
         Endpoint.from_environment({"REDIS_EVENT_SOURCE_ENDPOINT": f"h:{SECRET}"})
     assert SECRET not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "display", "username", "password"),
+    [
+        ("h:6380,ssl=true,password=x@y=z,abortConnect=false", "rediss://h:6380", None, "x@y=z"),
+        ("h,user=ann,defaultDatabase=3,connectTimeout=500", "redis://h:6379/3", "ann", None),
+        (" [::1]:7 , Ssl=False , PASSWORD=p ", "redis://[::1]:7", None, "p"),
+    ],
+)
+def test_the_form_of_stack_exchange(text: str, display: str, username: str | None, password: str | None) -> None:
+    """What .NET programs of the same Redis are configured with is understood as it is."""
+    found = Endpoint.parse(text)
+    assert (found.display, found.username, found.password) == (display, username, password)
+    assert Endpoint.parse(text, password="better").password == "better"

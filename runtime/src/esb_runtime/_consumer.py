@@ -284,6 +284,11 @@ class Subscription:
         return self._running
 
     @property
+    def consuming(self) -> bool:
+        """Whether every stream of it is being read, or stood by for while another process owns it."""
+        return self._running and bool(self._engines) and all(engine.at_work for engine in self._engines)
+
+    @property
     def group(self) -> str:
         """The consumer group."""
         return self._group

@@ -6,6 +6,7 @@
 | URL | `redis://user:password@host:6379/2` |
 | TLS | `rediss://host:6380?ssl_ca_certs=/etc/ca.pem` (also `ssl_certfile`, `ssl_keyfile`) |
 | unix socket | `unix:///run/redis.sock?db=2`, `unix://user:password@/run/redis.sock` |
+| StackExchange.Redis | `host:6380,ssl=true,user=ann,password=...,defaultDatabase=2,abortConnect=false` |
 
 In a URL, characters of the user and the password that mean something there (`/ ? # %`) are percent-encoded.
 No message, `repr` or `str` here repeats what was given: any part of a mistyped endpoint may be a password.
@@ -18,7 +19,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from ipaddress import IPv6Address
-from typing import NoReturn, Self
+from typing import Any, NoReturn, Self
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 from ._errors import EndpointError
@@ -30,6 +31,7 @@ PASSWORD_VARIABLE = "REDIS_EVENT_SOURCE_PASS"  # noqa: S105 - the name of the va
 
 DEFAULT_PORT = 6379
 _FORMS = "host:port, redis://host:port/db, rediss://host:port/db (TLS) or unix:///path/to/socket"
+_ONE = f"name one server: {_FORMS}"
 _HOST = re.compile(r"[^\s\x00-\x1f\x7f@/?#:%,;=\"'\\\[\]]+")
 _TLS_OPTIONS = {
     "ssl_ca_certs": "ca_certificates",
@@ -37,6 +39,16 @@ _TLS_OPTIONS = {
     "ssl_keyfile": "certificate_key",
 }
 """Option of the URL (as redis-py calls it) and the field that holds it."""
+_STACK_EXCHANGE = {"user": "username", "password": "password", "defaultdatabase": "database", "ssl": "tls"}
+"""Option of StackExchange.Redis (in lower case) and the field that holds it."""
+_TUNING = frozenset((
+    "abortconnect", "allowadmin", "asynctimeout", "channelprefix", "checkcertificaterevocation", "clientname", "name",
+    "configchannel", "configcheckseconds", "connectretry", "connecttimeout", "heartbeatconsistencychecks",
+    "heartbeatinterval", "highintegrity", "includedetailinexceptions", "includeperformancecountersinexceptions",
+    "keepalive", "preservesasyncorder", "protocol", "resolvedns", "responsetimeout", "setclientlibrary", "sslprotocols",
+    "synctimeout", "tiebreaker", "version", "writebuffer",
+))  # fmt: skip
+"""Options of StackExchange.Redis that tune its own connections: nothing here depends on them."""
 _LATER = {
     "redis+cluster": "Redis Cluster",
     "rediss+cluster": "Redis Cluster",
@@ -75,6 +87,8 @@ class Endpoint:
 
         Raises `EndpointError`, which says what is wrong without repeating any of it.
         """
+        if "://" not in text and "," in text and "=" in text:
+            return cls(**_stack_exchange(text.strip(), username=username, password=password))
         scheme, rest = _split_scheme(text.strip())
         _refuse_later_forms(scheme, rest)
         authority, path, query = _split(rest)
@@ -175,18 +189,58 @@ def _refuse_later_forms(scheme: str, rest: str) -> None:
 
 
 def _refuse_lists(text: str) -> None:
-    """No host holds a comma: it is a list of servers, or the form of StackExchange.Redis."""
+    """No host holds a comma: it is a list of servers."""
     if "," not in text:
         return
-    if "=" in text:
-        raise EndpointError(
-            "the StackExchange.Redis form (host:port,ssl=true,...) is not supported in this version of esb; "
-            "write rediss://user@host:port for TLS, redis://user@host:port without, "
-            f"and the password into {PASSWORD_VARIABLE}"
-        )
     raise EndpointError(
         f"a list of servers (cluster or sentinel) is not supported in this version of esb; name one: {_FORMS}"
     )
+
+
+def _stack_exchange(text: str, *, username: str | None, password: str | None) -> dict[str, Any]:
+    """The fields that a configuration string of StackExchange.Redis stands for."""
+    servers = [part.strip() for part in text.split(",") if part.strip() and "=" not in part]
+    options = dict(_stack_exchange_option(part) for part in text.split(",") if "=" in part)
+    if len(servers) != 1:
+        _refuse_lists(",".join(servers))
+        _wrong("the form host:port,option=value,... begins with one server")
+    if "servicename" in options:
+        raise EndpointError(f"Redis Sentinel (serviceName=) is not supported in this version of esb; {_ONE}")
+    if "sslhost" in options and options["sslhost"].casefold() != servers[0].partition(":")[0].casefold():
+        _wrong("an sslHost that is not the host cannot be checked: name the server as its certificate does")
+    known = {field: options[name] for name, field in _STACK_EXCHANGE.items() if options.get(name)}
+    host, port = _host_and_port(servers[0])
+    tls = _truth(known.get("tls", "false"))
+    return {
+        "host": host,
+        "port": port,
+        "username": username or known.get("username"),
+        "password": password or known.get("password"),
+        "database": _database(known.get("database", "")),
+        "tls": tls,
+    }
+
+
+def _stack_exchange_option(part: str) -> tuple[str, str]:
+    """One `name=value`; an unknown name may be a piece of a password, so it is not repeated."""
+    name, _, value = part.partition("=")
+    name = name.strip().lower()
+    if (
+        name not in _STACK_EXCHANGE
+        and name not in _TUNING
+        and name not in ("sslhost", "servicename", "proxy", "tunnel")
+    ):
+        _wrong("an option after the host is not one of StackExchange.Redis (or the password holds a comma)")
+    if name in ("proxy", "tunnel") and value.strip().lower() not in ("", "none"):
+        _wrong(f"{name}= is not supported")
+    return name, value.strip()
+
+
+def _truth(text: str) -> bool:
+    """`true` or `false`, as StackExchange.Redis writes them."""
+    if text.lower() not in ("true", "false"):
+        _wrong("ssl= is true or false")
+    return text.lower() == "true"
 
 
 def _split(rest: str) -> tuple[str, str, str]:

@@ -19,6 +19,8 @@
         +-- EventNotFound          no such event in the stream
         +-- PayloadMissing         the event's entry is there, its payload is not
         +-- StoreMissing           the event's payload lies in a store that this process was not given
+        +-- GroupNotFound          no such consumer group
+        +-- GroupBusy              a group cannot be moved now: nothing was changed
         +-- GroupLost              the consumer group is gone (the consumer re-creates it at its floor)
         +-- OwnershipLost          another process owns the stream's partition now
 
@@ -212,6 +214,27 @@ class StoreMissing(ChannelError):
         self.stream = stream
         self.id = id
         self.store = store
+
+
+class GroupNotFound(ChannelError):
+    """There is no consumer group of this name. `nearest` are names that look alike."""
+
+    def __init__(self, stream: str, group: str, nearest: Sequence[str] = ()) -> None:
+        hint = f"; did you mean {' or '.join(map(repr, nearest))}?" if nearest else ""
+        super().__init__(f"stream {stream!r} has no group {group!r}{hint}")
+        self.stream = stream
+        self.group = group
+        self.nearest = tuple(nearest)
+
+
+class GroupBusy(ChannelError):
+    """A consumer group cannot be moved now; nothing was changed."""
+
+    def __init__(self, stream: str, group: str, reason: str) -> None:
+        super().__init__(f"group {group!r} of stream {stream!r} was not moved: {reason}")
+        self.stream = stream
+        self.group = group
+        self.reason = reason
 
 
 class GroupLost(ChannelError):

@@ -64,8 +64,8 @@ class GroupSummary:
 
     `pending` events were given out and are not settled, the oldest of them to `oldest_pending`; `lag` is how many
     were not given out yet (None when the server cannot tell); `released` of the pending were handed back and wait for
-    a process; `dead_letters` stand in `dead_letter_stream`; `owner` is the consumer that owns the stream for the group
-    ("" without ordering by key).
+    a process; `trimmed` is how many the stream lost before the group was given them; `dead_letters` stand in
+    `dead_letter_stream`; `owner` is the consumer that owns the stream for the group ("" without ordering by key).
     """
 
     name: str
@@ -73,6 +73,7 @@ class GroupSummary:
     oldest_pending: str
     lag: int | None
     released: int
+    trimmed: int
     last_delivered: str
     dead_letters: int
     dead_letter_stream: str

@@ -5,12 +5,11 @@
         async for event in operations.events(Slice(stream="event-demo")):
             print(event.key, event.event, event.arguments)
 
-Looking touches no group. The command line is built on this module alone.
+Looking touches no group; `Group` is what an operator moves. The command line is built on this module alone.
 """
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -24,10 +23,19 @@ from ._conditions import Condition
 from ._contract import stream_key
 from ._dead_events import DeadEvent, LetterFilter, dead_events, slices
 from ._endpoint import Endpoint
-from ._envelope import Record, Stored
-from ._errors import ChannelUnavailable, DecodeError, EventNotFound, StreamNotFound, UsageError, WrongKeyType
+from ._envelope import Record
+from ._errors import (
+    DecodeError,
+    EventNotFound,
+    GroupNotFound,
+    StreamNotFound,
+    UsageError,
+    WrongKeyType,
+)
 from ._export import BadLine, exported, imported
-from ._identifiers import EventKey, checked_message_id, entry_order, new_message_id
+from ._group_moves import Claimed, GroupControl, GroupMove, PendingEvent
+from ._group_operations import Group
+from ._identifiers import EventKey, checked_message_id, new_message_id
 from ._inspection import ConsumerSummary, GroupSummary, Inspection, ServerFacts, StreamSummary
 from ._plain import encode_plain
 from ._plain_event import PlainEvent, plain_event
@@ -35,11 +43,13 @@ from ._ports import Replay
 from ._producer import Outbox
 from ._retention import Cut, Kept, Retention, Trimmed
 from ._slices import PAGE, Census, Copied, Slice, copied_up_to, copy, newest, pages
+from ._tail import tail
 from ._trim import cut_of, trim
 
 __all__ = [
     "BadLine",
     "Census",
+    "Claimed",
     "Condition",
     "ConsumerSummary",
     "Copied",
@@ -48,10 +58,13 @@ __all__ = [
     "Description",
     "Endpoint",
     "Exported",
+    "Group",
+    "GroupMove",
     "GroupSummary",
     "Kept",
     "LetterFilter",
     "Operations",
+    "PendingEvent",
     "PlainEvent",
     "Record",
     "Replay",
@@ -62,11 +75,6 @@ __all__ = [
     "Trimmed",
     "stream_key",
 ]
-
-_WAIT = timedelta(seconds=5)
-_LOOK = timedelta(seconds=1)
-"""How often new streams are looked for."""
-_LONGEST_DELAY = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +157,18 @@ class Operations:
             summary=summaries[0], groups=tuple(await inspection.groups(stream)), retention=await self.retention(stream)
         )
 
+    async def group(self, stream: str, name: str) -> Group:
+        """One group of a stream, to look into or to move. Raises `StreamNotFound`, `GroupNotFound`, `WrongKeyType`."""
+        await self.require(stream)
+        summaries = {summary.name: summary for summary in await self._inspection().groups(stream)}
+        if name not in summaries:
+            raise GroupNotFound(stream, name, get_close_matches(name, summaries, n=3, cutoff=0.5))
+        make: Callable[[], object] | None = getattr(self._channel, "group_control", None)
+        control = make() if make is not None else None
+        if not isinstance(control, GroupControl):
+            raise UsageError(f"the groups of {self.endpoint} cannot be operated: only those of Redis can")
+        return Group(control, stream, summaries[name])
+
     async def require(self, stream: str) -> None:
         """Make sure that there is such a stream. Raises `StreamNotFound` with the nearest names, `WrongKeyType`."""
         if await self._channel.scan(stream, count=1, payload=False) or await self._channel.last_id(stream) != "0-0":
@@ -208,7 +228,7 @@ class Operations:
                 progress(census.total)
         return census
 
-    async def follow(
+    def follow(
         self,
         after: Mapping[str, str],
         *,
@@ -225,46 +245,10 @@ class Operations:
         Outages are waited out, and no event is missed or repeated over them; `outage` hears why when one begins and
         "" when it is over. Raises `LoginRefused` and `WrongKeyType`.
         """
-        reached = dict(after)
-        delay, looked, pause = 0.0, 0.0, 0.0
-        while True:
-            try:
-                if patterns and time.monotonic() - looked >= pause:
-                    began = time.monotonic()
-                    for pattern in patterns:
-                        reached |= {name: "0-0" for name in await self.names(pattern) if name not in reached}
-                    looked = time.monotonic()
-                    pause = max(_LOOK.total_seconds(), 10 * (looked - began))  # a scan of many keys takes its time
-                if not await self._arrived(reached, _LOOK if patterns else _WAIT):
-                    continue
-                pages = [(stream, await self._news(stream, reached)) for stream in reached]
-                batch = [
-                    event
-                    for stream, page in pages
-                    for event in await Slice(stream=stream, only=only, where=where).chosen(
-                        self._channel, page, payload=payload
-                    )
-                ]
-            except ChannelUnavailable as error:
-                if outage is not None and not delay:
-                    outage(error.reason)
-                delay = min(delay * 2 or 0.1, _LONGEST_DELAY)
-                await asyncio.sleep(delay)
-                continue
-            if outage is not None and delay:
-                outage("")
-            delay = 0.0
-            reached |= {stream: page[-1].key.id for stream, page in pages if page}
-            for stored in sorted(batch, key=lambda stored: entry_order(stored.key.id)):
-                yield plain_event(stored)
-
-    async def _arrived(self, reached: Mapping[str, str], within: timedelta) -> bool:
-        if not reached:
-            await asyncio.sleep(within.total_seconds())
-        return bool(reached) and await self._channel.wait(reached, within)
-
-    async def _news(self, stream: str, reached: Mapping[str, str]) -> list[Stored]:
-        return await self._channel.scan(stream, first=f"({reached[stream]}", count=PAGE, payload=False)
+        return tail(
+            self._channel, self.names, after,
+            patterns=patterns, only=only, where=where, payload=payload, outage=outage,
+        )  # fmt: skip
 
     # --- dead letters
 

@@ -46,6 +46,8 @@ class Engine:
         self._session: asyncio.Task[None] | None = None
         self._tenure: str | None = None
         self._abandoned = False
+        self.at_work = False
+        """Whether it is reading, or stands by while another process owns the stream: the server answers either way."""
         self._backoff = Backoff(name)
         self._runner = Runner(seat, work, policy, name=name, broken=self._interrupt)
         self._heartbeat: Heartbeat | None = None
@@ -62,6 +64,7 @@ class Engine:
             while not self._stopping.is_set():
                 self._session = asyncio.create_task(self._one_session())
                 await asyncio.wait((self._session, stopper), return_when=asyncio.FIRST_COMPLETED)
+                self.at_work = False
                 await self._end_session()
                 await self._after_session(self._session)
         except asyncio.CancelledError:
@@ -105,6 +108,7 @@ class Engine:
         await self._quiet()
         await self._seat.open()
         while not await self._seat.acquire():
+            self.at_work = True
             self._go_on()
             await asyncio.sleep(STANDBY)
         self._go_on()
@@ -117,6 +121,7 @@ class Engine:
         )
         await self._take_up()
         self._backoff.well()
+        self.at_work = True
         looking = asyncio.create_task(self._look())
         try:
             await self._read()

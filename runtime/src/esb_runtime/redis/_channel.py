@@ -12,6 +12,7 @@ from msgspec import structs
 from .._endpoint import Endpoint
 from .._envelope import Record, Stored
 from .._errors import UsageError
+from .._group_moves import GroupControl
 from .._identifiers import EventKey
 from .._inspection import Inspection
 from .._ports import Appended, Channel, Confirmation, DeadLetters, PayloadStore, Placement, Seat, SeatOptions
@@ -21,6 +22,7 @@ from . import _durability, _keys, _wire
 from ._connection import SOCKET_TIMEOUT, Connection
 from ._dead_letters import RedisDeadLetters
 from ._frames import Word
+from ._groups import RedisGroupControl
 from ._inspect import RedisInspection
 from ._payloads import Payloads
 from ._refusals import refusal
@@ -255,6 +257,10 @@ class RedisChannel(Channel):
     def inspection(self) -> Inspection:
         """The server as tools see it."""
         return RedisInspection(self._commands)
+
+    def group_control(self) -> GroupControl:
+        """The groups as an operator moves them."""
+        return RedisGroupControl(self._commands)
 
     async def aclose(self) -> None:
         """Close every connection."""

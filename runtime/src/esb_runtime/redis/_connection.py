@@ -17,6 +17,7 @@ from .._errors import (
     ChannelError,
     ChannelUnavailable,
     EsbError,
+    GroupBusy,
     GroupLost,
     LoginRefused,
     OwnershipLost,
@@ -222,6 +223,8 @@ def _answered(endpoint: str, error: errors.ResponseError, stream: str, group: st
     text = str(error)
     if "ESBOWNER" in text:
         return OwnershipLost(stream, group)
+    if "ESBGROUP" in text:
+        return GroupBusy(stream, group, text.partition("ESBGROUP ")[2].partition(" script:")[0])
     if "NOGROUP" in text:
         return GroupLost(stream, group)
     if "WRONGTYPE" in text:

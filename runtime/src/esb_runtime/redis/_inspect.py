@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any, TypeGuard
 
 from .._errors import EsbError
+from .._identifiers import entry_order
 from .._inspection import ConsumerSummary, GroupSummary, Inspection, ServerFacts, StreamSummary
 from . import _keys, _wire
 from ._connection import Connection
@@ -29,6 +30,7 @@ NEEDED: tuple[tuple[Word, ...], ...] = (
     ("HGET", _KEY, "f"),
     ("HGETALL", _KEY),
     ("HINCRBY", _KEY, "f", "1"),
+    ("HMGET", _KEY, "f"),
     ("HSET", _KEY, "f", "v"),
     ("INCR", _KEY),
     ("PEXPIRE", _KEY, "1"),
@@ -43,7 +45,10 @@ NEEDED: tuple[tuple[Word, ...], ...] = (
     ("XCLAIM", _KEY, "g", "c", "0", "0-0"),
     ("XDEL", _KEY, "0-0"),
     ("XGROUP", "CREATE", _KEY, "g", "0"),
+    ("XGROUP", "SETID", _KEY, "g", "0"),
     ("XINFO", "STREAM", _KEY),
+    ("XINFO", "GROUPS", _KEY),
+    ("XINFO", "CONSUMERS", _KEY, "g"),
     ("XLEN", _KEY),
     ("XPENDING", _KEY, "g"),
     ("XRANGE", _KEY, "-", "+"),
@@ -103,7 +108,8 @@ class RedisInspection(Inspection):
         if all(isinstance(reply, Exception) for reply in replies):
             return None
         answers = zip(NEEDED, map(_text, replies), strict=True)
-        return tuple(str(call[0]) for call, answer in answers if "no permissions to run" in answer)
+        denied = (str(call[0]) for call, answer in answers if "no permissions to run" in answer)
+        return tuple(dict.fromkeys(denied))
 
     async def summaries(self, streams: Sequence[str]) -> list[StreamSummary]:
         """Each stream in one line, in one round trip for all and one for the weights of payloads."""
@@ -131,6 +137,7 @@ class RedisInspection(Inspection):
     async def groups(self, stream: str) -> list[GroupSummary]:
         """The groups of a stream, by name."""
         listed = [_pairs(group) for group in await self._connection.call("XINFO", "GROUPS", stream, stream=stream)]
+        about = _pairs(await self._connection.call("XINFO", "STREAM", stream, stream=stream))
         names = sorted(_text(group["name"]) for group in listed)
         by_name = {_text(group["name"]): group for group in listed}
         commands: list[Sequence[Word]] = []
@@ -142,7 +149,11 @@ class RedisInspection(Inspection):
                 ("GET", _keys.owner_key(stream, name)),
             ]
         replies = _by(4, await self._connection.pipeline(commands) if commands else [])
-        return [await self._group(stream, by_name[name], answers) for name, answers in zip(names, replies, strict=True)]
+        trimmed = {name: _trimmed(about, group) for name, group in by_name.items()}
+        return [
+            await self._group(stream, {**by_name[name], "trimmed": trimmed[name]}, answers)
+            for name, answers in zip(names, replies, strict=True)
+        ]
 
     async def _group(self, stream: str, group: Mapping[str, Any], answers: Sequence[Any]) -> GroupSummary:
         consumers, pending, dead, owner = answers
@@ -158,6 +169,7 @@ class RedisInspection(Inspection):
             oldest_pending=_text(pending[1]) if pending and pending[1] else "",
             lag=_number(group.get("lag")),
             released=released,
+            trimmed=group["trimmed"],
             last_delivered=_text(group["last-delivered-id"]),
             dead_letters=_number(dead) or 0,
             dead_letter_stream=_keys.dead_letter_stream(stream, name),
@@ -231,6 +243,15 @@ def _summary(stream: str, info: Mapping[str, Any], memory: int | None, payloads:
         groups=int(info["groups"]),
         memory=None if memory is None else memory + estimate,
     )
+
+
+def _trimmed(stream: Mapping[str, Any], group: Mapping[str, Any]) -> int:
+    """Events that were trimmed before the group was given them; 0 where the server (before Redis 7) cannot tell."""
+    added, read = _number(stream.get("entries-added")), _number(group.get("entries-read"))
+    first, delivered = _end(stream.get("first-entry")), _text(group["last-delivered-id"])
+    if added is None or read is None or (first and entry_order(delivered) >= entry_order(first)):
+        return 0
+    return max(added - int(stream["length"]) - read, 0)
 
 
 def _end(entry: Any) -> str:

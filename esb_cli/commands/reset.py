@@ -1,0 +1,164 @@
+"""`esb reset`: move a group to another place in its stream."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from esb_cli import connection, consent, moments, positions, terminal
+from esb_cli.failures import Exit, Failure
+from esb_cli.options import (
+    DryRunOption,
+    EndpointOption,
+    EnvironmentOption,
+    GroupArgument,
+    OutputOption,
+    PassFileOption,
+    StreamArgument,
+    YesOption,
+)
+from esb_cli.progress import Progress
+from esb_cli.tables import facts, put_all
+from esb_cli.terminal import Output, count
+
+if TYPE_CHECKING:
+    from esb_runtime.operations import GroupMove
+
+
+def command(
+    uri: StreamArgument,
+    group: GroupArgument,
+    *,
+    to: Annotated[
+        str, typer.Option("--to", metavar="TIME", help="Its next event: start, end, -1h, 10:30, a date, an entry id.")
+    ],
+    drop_pending: Annotated[
+        bool, typer.Option("--drop-pending", help="Let go of what is pending before that place too.")
+    ] = False,
+    live: Annotated[
+        bool, typer.Option("--live", help="Even while consumers are alive: they lose what they have in hand.")
+    ] = False,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+    output: OutputOption = Output.AUTO,
+    environment: EnvironmentOption = "",
+    endpoint: EndpointOption = None,
+    pass_file: PassFileOption = None,
+) -> None:
+    """Move a group: its next event is the first one at or after --to.
+
+    Counts what would be delivered again or skipped, then asks. Pending events behind that place begin afresh with it;
+    those before it stay pending, unless --drop-pending. A new epoch begins: idempotent handlers handle again what they
+    handled before. A projection that stores its own position goes by that and takes no notice.
+
+    It refuses while consumers are alive; with --live they begin anew at that place, and an owner's outcome for what it
+    has in hand is refused (without ordering by key, what is in hand may still finish).
+
+    \b
+    Examples:
+      esb reset event-demo reporters --to -1h --dry-run
+      esb reset event-demo reporters --to start --yes
+      esb reset event-demo reporters --to end --drop-pending
+    """
+    import asyncio
+
+    chosen = connection.choose(endpoint, pass_file)
+    form = output.chosen()
+
+    async def work() -> None:
+        from esb_runtime.operations import stream_key
+
+        async with connection.connected(chosen) as operations:
+            found = await operations.group(stream_key(uri, environment), group)
+            first = positions.first_id(to, now=await operations.now())
+            with Progress("counting", total=None) as progress:
+                plan = await found.plan(_bound(first), drop=drop_pending, progress=progress.to)
+            if dry_run:
+                _put(form, plan, dry_run=True)
+                return
+            if plan.alive and not live:
+                raise Failure(_busy(plan), Exit.FAILED)
+            if form is Output.TABLE and not yes:
+                _put(form, plan, dry_run=True)
+            consent.required(_question(plan), yes=yes)
+            _put(form, await found.move(plan, live=live), dry_run=False)
+
+    asyncio.run(work())
+
+
+def _bound(first: str) -> str:
+    """The end of a stream, as a group knows it."""
+    return "+" if first == positions.first_id("end", now=0) else first
+
+
+def _busy(plan: GroupMove) -> str:
+    names = ", ".join(plan.alive[:3]) + (f" and {len(plan.alive) - 3} more" if plan.alive[3:] else "")
+    return (
+        f"{plan.group} has {count(len(plan.alive), 'consumer')} alive ({names}): stop them first, "
+        "or take the events out of their hands with --live"
+    )
+
+
+def _question(plan: GroupMove) -> str:
+    lost = plan.skipped + plan.dropped
+    parts = [f"{count(len(plan.alive), 'living consumer')} will begin anew."] if plan.alive else []
+    parts.append(f"{plan.group} gets {count(plan.again, 'event')} again and never sees {lost:,}. Move it?")
+    return " ".join(parts)
+
+
+def document(plan: GroupMove, *, dry_run: bool) -> dict[str, Any]:
+    """A move as JSON."""
+    return {
+        "stream": plan.stream,
+        "group": plan.group,
+        "from": plan.delivered,
+        "to": plan.position,
+        "again": plan.again,
+        "restarted": plan.restarted,
+        "skipped": plan.skipped,
+        "kept": plan.kept,
+        "dropped": plan.dropped,
+        "ahead": plan.ahead,
+        "alive": list(plan.alive),
+        "dry_run": dry_run,
+    }
+
+
+def _put(form: Output, plan: GroupMove, *, dry_run: bool) -> None:
+    """Show a move that would be made, or was."""
+    shown = document(plan, dry_run=dry_run)
+    if form is Output.JSON:
+        terminal.put(terminal.json_line(shown))
+    elif form is Output.RAW:
+        terminal.put(terminal.tabbed(value for value in shown.values() if not isinstance(value, list)))
+    else:
+        put_all(facts(terminal.stdout(), _facts(plan, dry_run=dry_run)))
+
+
+def _facts(plan: GroupMove, *, dry_run: bool) -> dict[str, str]:
+    """What matters of a move, for a person: only what is not zero."""
+    known = {
+        "would move" if dry_run else "moved": f"{plan.group} of {plan.stream}",
+        "from": _place(plan.delivered),
+        "to": _place(plan.position),
+    }
+    if plan.again:
+        restarted = f", {plan.restarted:,} of them pending now" if plan.restarted else ""
+        known["again"] = f"{count(plan.again, 'event')} delivered before{restarted}"
+    elif plan.restarted:
+        known["again"] = f"{count(plan.restarted, 'pending event')}"
+    if plan.skipped:
+        known["skipped"] = f"{count(plan.skipped, 'event')} never delivered"
+    if plan.dropped:
+        known["dropped"] = f"{count(plan.dropped, 'pending event')} let go"
+    if plan.kept:
+        known["stay"] = f"{count(plan.kept, 'pending event')} before that place (--drop-pending lets go of them)"
+    known["ahead"] = f"{count(plan.ahead, 'event')} to come"
+    return known
+
+
+def _place(id_: str) -> str:
+    """Behind which event the group stands."""
+    when = moments.of_id(id_)
+    return "before the first event" if id_ == "0-0" else f"behind {id_}" + (f" ({when})" if when else "")
