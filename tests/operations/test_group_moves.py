@@ -89,6 +89,7 @@ async def given(operations: Operations, stream: str, count: int, *, handled: int
     options = SeatOptions(stream=stream, group="g", consumer=consumer, lease=LEASE, owned=False)
     seat = operations._channel.seat(options)
     await seat.open()
+    await seat.acquire()
     taken = await seat.read(count, timedelta(0)) if count else []
     ids = [(each.stored.key.id, each.stored.message_id) for each in taken]
     await seat.settle(Settlements(handled=ids[:handled], failed=[], dead=[]))
