@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from esb_cli import connection, consent, positions, terminal
+from esb_cli.expressions import form, put
 from esb_cli.failures import Exit, Failure
 from esb_cli.options import (
     DryRunOption,
@@ -19,6 +20,7 @@ from esb_cli.options import (
     OutputOption,
     PassFileOption,
     StreamArgument,
+    TemplateOption,
     YesOption,
 )
 from esb_cli.terminal import Output
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from esb_runtime.operations import Claimed, Group
+
+MEMBERS = ("from", "to", "moved", "gone", "dry_run")
 
 
 def command(
@@ -50,6 +54,7 @@ def command(
     dry_run: DryRunOption = False,
     yes: YesOption = False,
     output: OutputOption = Output.AUTO,
+    template: TemplateOption = None,
     environment: EnvironmentOption = "",
     endpoint: EndpointOption = None,
     pass_file: PassFileOption = None,
@@ -74,6 +79,7 @@ def command(
         idle=positions.duration(idle) if idle else timedelta(0),
         to=to or "",
     )
+    how = form(output, template, MEMBERS)
     chosen = connection.choose(endpoint, pass_file)
 
     async def work() -> dict[str, Claimed]:
@@ -86,12 +92,11 @@ def command(
 
     moved = asyncio.run(work())
     for name, claimed in moved.items():
-        shown = {"from": name, "to": to, "moved": claimed.moved, "gone": claimed.gone, "dry_run": dry_run}
-        if output.chosen() is Output.TABLE:
+        if how[0] is Output.TABLE:
             _say(name, claimed, to=to, dry_run=dry_run)
         else:
-            as_json = output.chosen() is Output.JSON
-            terminal.put(terminal.json_line(shown) if as_json else terminal.tabbed(shown.values()))
+            values = (name, to, claimed.moved, claimed.gone, dry_run)
+            put(dict(zip(MEMBERS, values, strict=True)), how)
     if not moved:
         terminal.note(f"nothing to claim in {group}")
 

@@ -8,7 +8,8 @@ import typer
 
 from esb_cli import connection, moments, terminal
 from esb_cli.completion import streams
-from esb_cli.options import EndpointOption, EnvironmentOption, OutputOption, PassFileOption
+from esb_cli.expressions import form, put
+from esb_cli.options import EndpointOption, EnvironmentOption, OutputOption, PassFileOption, TemplateOption
 from esb_cli.tables import Column, put_all, table
 from esb_cli.terminal import Output, Terminal
 
@@ -33,6 +34,7 @@ def command(
     ] = None,
     *,
     output: OutputOption = Output.AUTO,
+    template: TemplateOption = None,
     environment: EnvironmentOption = "",
     endpoint: EndpointOption = None,
     pass_file: PassFileOption = None,
@@ -50,17 +52,16 @@ def command(
     """
     import asyncio
 
+    how = form(output, template)
     chosen = connection.choose(endpoint, pass_file)
     found, now = asyncio.run(_find(chosen, uri, environment))
-    form = output.chosen()
     for at, description in enumerate(found):
-        if form is Output.TABLE:
+        if how[0] is Output.TABLE:
             _put(terminal.stdout(), description, now, at)
             continue
         for group in description.groups:
             shown = {"stream": description.summary.stream, **document(group)}
-            flat = {name: value for name, value in shown.items() if not isinstance(value, list)}
-            terminal.put(terminal.json_line(shown) if form is Output.JSON else terminal.tabbed(flat.values()))
+            put(shown, how, terminal.tabbed(value for value in shown.values() if not isinstance(value, list)))
     if not any(description.groups for description in found):
         terminal.note("no consumer group yet: `esb run`, or `esb dev` in a workspace, starts one")
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from esb_cli import connection, moments, terminal
+from esb_cli.expressions import form, put
 from esb_cli.options import (
     EndpointOption,
     EnvironmentOption,
@@ -16,6 +17,7 @@ from esb_cli.options import (
     OutputOption,
     PassFileOption,
     StreamArgument,
+    TemplateOption,
 )
 from esb_cli.tables import Column, put_all, table
 from esb_cli.terminal import Output
@@ -35,6 +37,8 @@ COLUMNS = (
     Column(title="WHY"),
 )
 
+MEMBERS = ("id", "event", "version", "consumer", "alive", "idle", "starts", "failures", "why")
+
 
 def command(
     uri: StreamArgument,
@@ -46,6 +50,7 @@ def command(
     ] = None,
     idle: IdleOption = None,
     output: OutputOption = Output.AUTO,
+    template: TemplateOption = None,
     environment: EnvironmentOption = "",
     endpoint: EndpointOption = None,
     pass_file: PassFileOption = None,
@@ -65,6 +70,7 @@ def command(
 
     from esb_cli.positions import duration
 
+    how = form(output, template, MEMBERS)
     chosen = connection.choose(endpoint, pass_file)
     least = duration(idle) if idle else timedelta(0)
 
@@ -76,12 +82,10 @@ def command(
             return await _first(found.pending(consumer=consumer, idle=least), count), found.summary.pending
 
     found, total = asyncio.run(find())
-    form = output.chosen()
-    if form is Output.TABLE and found:
+    if how[0] is Output.TABLE and found:
         put_all(table(terminal.stdout(), COLUMNS, [_row(event) for event in found]))
-    for event in found if form is not Output.TABLE else ():
-        shown = document(event)
-        terminal.put(terminal.json_line(shown) if form is Output.JSON else terminal.tabbed(shown.values()))
+    for event in found if how[0] is not Output.TABLE else ():
+        put(document(event), how)
     if not found:
         narrowed = " like that" if consumer or idle else ""
         terminal.note(f"nothing{narrowed} is pending in {group}")

@@ -10,8 +10,9 @@ import typer
 from esb_cli import profiles, terminal
 from esb_cli.completion import profile_names
 from esb_cli.connection import without_password
+from esb_cli.expressions import form, put
 from esb_cli.failures import Exit, Failure
-from esb_cli.options import OutputOption
+from esb_cli.options import OutputOption, TemplateOption
 from esb_cli.profiles import Profile, Profiles
 from esb_cli.tables import Column, facts, put_all, table
 from esb_cli.terminal import Output, note
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The profile's name.", autocompletion=profile_names)]
+MEMBERS = ("profile", "endpoint", "keyring", "used")
 COLUMNS = (Column(title="PROFILE", styles=("bold",)), Column(title="ENDPOINT"), Column(title="PASSWORD"))
 
 
@@ -60,15 +62,16 @@ def add(
 
 
 @app.command("list")
-def list_(*, output: OutputOption = Output.AUTO) -> None:
+def list_(*, output: OutputOption = Output.AUTO, template: TemplateOption = None) -> None:
     """List the profiles; the one in use has a star."""
+    how = form(output, template, MEMBERS)
     known = Profiles.load()
     shown = [known.known[name] for name in sorted(known.known)]
-    if output.chosen() is Output.TABLE:
+    if how[0] is Output.TABLE:
         rows = [[_starred(each, known), each.endpoint, "keyring" if each.keyring else "-"] for each in shown]
         put_all(table(terminal.stdout(), COLUMNS, rows) if rows else iter(()))
-    else:
-        _put(output, *[_document(each, known) for each in shown])
+    for each in shown if how[0] is not Output.TABLE else ():
+        put(_document(each, known), how)
     if not shown:
         note("no profile yet: `esb profile add NAME --endpoint ADDRESS`")
 
@@ -89,16 +92,18 @@ def show(
     ] = None,
     *,
     output: OutputOption = Output.AUTO,
+    template: TemplateOption = None,
 ) -> None:
     """Show a profile."""
+    how = form(output, template, MEMBERS)
     known = Profiles.load()
     if name is None and not known.used:
         raise Failure("no profile is in use; `esb profile use NAME` chooses one", Exit.NOT_FOUND)
     shown = _document(known.get(name or known.used), known)
-    if output.chosen() is Output.TABLE:
+    if how[0] is Output.TABLE:
         put_all(facts(terminal.stdout(), {key: _word(value) for key, value in shown.items()}))
     else:
-        _put(output, shown)
+        put(shown, how)
 
 
 @app.command()
@@ -126,18 +131,8 @@ def _typed(name: str) -> str:
 
 
 def _document(profile: Profile, known: Profiles) -> dict[str, Any]:
-    return {
-        "profile": profile.name,
-        "endpoint": profile.endpoint,
-        "keyring": profile.keyring,
-        "used": profile.name == known.used,
-    }
-
-
-def _put(output: Output, *shown: dict[str, Any]) -> None:
-    as_json = output.chosen() is Output.JSON
-    for each in shown:
-        terminal.put(terminal.json_line(each) if as_json else terminal.tabbed(each.values()))
+    values = (profile.name, profile.endpoint, profile.keyring, profile.name == known.used)
+    return dict(zip(MEMBERS, values, strict=True))
 
 
 def _starred(profile: Profile, known: Profiles) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from esb_cli import connection, consent, moments, positions, terminal
+from esb_cli.expressions import Form, form, put
 from esb_cli.failures import Exit, Failure
 from esb_cli.options import (
     DryRunOption,
@@ -16,6 +17,7 @@ from esb_cli.options import (
     OutputOption,
     PassFileOption,
     StreamArgument,
+    TemplateOption,
     YesOption,
 )
 from esb_cli.progress import Progress
@@ -24,6 +26,10 @@ from esb_cli.terminal import Output, count
 
 if TYPE_CHECKING:
     from esb_runtime.operations import GroupMove
+
+MEMBERS = (
+    "stream", "group", "from", "to", "again", "restarted", "skipped", "kept", "dropped", "ahead", "alive", "dry_run",
+)  # fmt: skip
 
 
 def command(
@@ -42,6 +48,7 @@ def command(
     dry_run: DryRunOption = False,
     yes: YesOption = False,
     output: OutputOption = Output.AUTO,
+    template: TemplateOption = None,
     environment: EnvironmentOption = "",
     endpoint: EndpointOption = None,
     pass_file: PassFileOption = None,
@@ -64,7 +71,7 @@ def command(
     import asyncio
 
     chosen = connection.choose(endpoint, pass_file)
-    form = output.chosen()
+    how = form(output, template, MEMBERS)
 
     async def work() -> None:
         from esb_runtime.operations import stream_key
@@ -75,14 +82,14 @@ def command(
             with Progress("counting", total=None) as progress:
                 plan = await found.plan(_bound(first), drop=drop_pending, progress=progress.to)
             if dry_run:
-                _put(form, plan, dry_run=True)
+                _put(how, plan, dry_run=True)
                 return
             if plan.alive and not live:
                 raise Failure(_busy(plan), Exit.FAILED)
-            if form is Output.TABLE and not yes:
-                _put(form, plan, dry_run=True)
+            if how[0] is Output.TABLE and not yes:
+                _put(how, plan, dry_run=True)
             consent.required(_question(plan), yes=yes)
-            _put(form, await found.move(plan, live=live), dry_run=False)
+            _put(how, await found.move(plan, live=live), dry_run=False)
 
     asyncio.run(work())
 
@@ -109,31 +116,20 @@ def _question(plan: GroupMove) -> str:
 
 def document(plan: GroupMove, *, dry_run: bool) -> dict[str, Any]:
     """A move as JSON."""
-    return {
-        "stream": plan.stream,
-        "group": plan.group,
-        "from": plan.delivered,
-        "to": plan.position,
-        "again": plan.again,
-        "restarted": plan.restarted,
-        "skipped": plan.skipped,
-        "kept": plan.kept,
-        "dropped": plan.dropped,
-        "ahead": plan.ahead,
-        "alive": list(plan.alive),
-        "dry_run": dry_run,
-    }
+    values = (
+        plan.stream, plan.group, plan.delivered, plan.position, plan.again, plan.restarted, plan.skipped, plan.kept,
+        plan.dropped, plan.ahead, list(plan.alive), dry_run,
+    )  # fmt: skip
+    return dict(zip(MEMBERS, values, strict=True))
 
 
-def _put(form: Output, plan: GroupMove, *, dry_run: bool) -> None:
+def _put(how: Form, plan: GroupMove, *, dry_run: bool) -> None:
     """Show a move that would be made, or was."""
-    shown = document(plan, dry_run=dry_run)
-    if form is Output.JSON:
-        terminal.put(terminal.json_line(shown))
-    elif form is Output.RAW:
-        terminal.put(terminal.tabbed(value for value in shown.values() if not isinstance(value, list)))
-    else:
+    if how[0] is Output.TABLE:
         put_all(facts(terminal.stdout(), _facts(plan, dry_run=dry_run)))
+        return
+    shown = document(plan, dry_run=dry_run)
+    put(shown, how, terminal.tabbed(value for value in shown.values() if not isinstance(value, list)))
 
 
 def _facts(plan: GroupMove, *, dry_run: bool) -> dict[str, str]:

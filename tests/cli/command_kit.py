@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import warm
+
 from esb_runtime.operations import Operations
 
 SHOP = """
@@ -60,6 +62,8 @@ ORDER = {
     "product": {"name": "jeans", "price": "12.50"},
     "time": "2026-11-23T10:00:00Z",
 }
+READ_AT_START = {"LANG", "LC_ALL", "PYTHONPATH", "PYTHONIOENCODING", "PYTHONUTF8", "PYTHONTRACEMALLOC"}
+"""Variables that Python reads at its own start."""
 
 
 @dataclass(kw_only=True)
@@ -81,6 +85,14 @@ class Esb:
 
     def __call__(self, *words: str, stdin: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
         """Run it to its end, output captured."""
+        environment = self.environment(**variables)
+        if {**self.variables, **variables}.keys() & READ_AT_START:
+            return self.cold(*words, stdin=stdin, **variables)
+        code, out, err = warm.run(words, folder=self.folder, variables=environment, stdin=stdin)
+        return subprocess.CompletedProcess([*words], code, out, err)
+
+    def cold(self, *words: str, stdin: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
+        """The same, with a Python of its own."""
         return subprocess.run(
             self.command(*words),
             cwd=self.folder,

@@ -181,9 +181,10 @@ def test_the_order_of_settings(workspace: Esb, redis_server: RedisServer) -> Non
     with RedisServer.start(workspace.folder / ".esb", ends_with_process=True) as embedded:
         own = embedded.endpoint.display
         found = checks(workspace, **nobody)["endpoint"]["found"]
-        assert found == f"{own}, from the embedded server of here (before [tool.esb])"
+        assert found == f"{own}, from the embedded server of here (stronger than [tool.esb] of here)"
         found = checks(workspace)["endpoint"]["found"]
-        assert found == f"{here}, from REDIS_EVENT_SOURCE_ENDPOINT (before the embedded server and [tool.esb])"
+        weaker = "the embedded server of here and [tool.esb] of here"
+        assert found == f"{here}, from REDIS_EVENT_SOURCE_ENDPOINT (stronger than {weaker})"
         assert f"{own}, from --endpoint" in checks(workspace, "--endpoint", own)["endpoint"]["found"]
         below = workspace.folder / "deep" / "down"
         below.mkdir(parents=True)
