@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from . import expressions
 from .completion import events, groups, streams
+from .connection import Connection, choose
 from .terminal import Output
 
 StreamArgument = Annotated[str, typer.Argument(metavar="URI", help="The stream.", autocompletion=streams)]
@@ -74,3 +80,56 @@ IdleOption = Annotated[
     str | None,
     typer.Option("--idle", metavar="DURATION", help="Only what was idle for so long: 10m, 1h.", show_default=False),
 ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """Which Redis."""
+
+    endpoint: EndpointOption = None
+    pass_file: PassFileOption = None
+
+    def choose(self) -> Connection:
+        """The server that is meant; see `esb_cli.connection`."""
+        return choose(self.endpoint, self.pass_file)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Printed:
+    """How to print."""
+
+    output: OutputOption = Output.AUTO
+    template: TemplateOption = None
+
+    def form(self, known: Sequence[str] = ()) -> expressions.Form:
+        """The form that is meant; see `esb_cli.expressions.form`."""
+        return expressions.form(self.output, self.template, known)
+
+
+def spread(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command take options that belong together as one argument: a dataclass, whose fields are the options."""
+    hints = get_type_hints(command, include_extras=True)
+    parameters: list[inspect.Parameter] = []
+    together: dict[str, tuple[type, list[str]]] = {}
+    for name, parameter in inspect.signature(command).parameters.items():
+        kind = hints[name]
+        if not (isinstance(kind, type) and is_dataclass(kind)):
+            parameters.append(parameter.replace(annotation=kind))
+            continue
+        types = get_type_hints(kind, include_extras=True)
+        members = [
+            inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default, annotation=types[f.name])
+            for f in fields(kind)
+        ]
+        together[name] = (kind, [member.name for member in members])
+        parameters += members
+
+    @wraps(command)
+    def call(**given: Any) -> None:
+        for name, (kind, members) in together.items():
+            given[name] = kind(**{member: given.pop(member) for member in members})
+        command(**given)
+
+    call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return call

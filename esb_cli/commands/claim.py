@@ -9,19 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from esb_cli import connection, consent, positions, terminal
-from esb_cli.expressions import form, put
+from esb_cli.expressions import put
 from esb_cli.failures import Exit, Failure
 from esb_cli.options import (
     DryRunOption,
-    EndpointOption,
     EnvironmentOption,
     GroupArgument,
     IdleOption,
-    OutputOption,
-    PassFileOption,
+    Printed,
+    Server,
     StreamArgument,
-    TemplateOption,
     YesOption,
+    spread,
 )
 from esb_cli.terminal import Output
 
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
 MEMBERS = ("from", "to", "moved", "gone", "dry_run")
 
 
+@spread
 def command(
     uri: StreamArgument,
     group: GroupArgument,
@@ -53,11 +53,9 @@ def command(
     idle: IdleOption = None,
     dry_run: DryRunOption = False,
     yes: YesOption = False,
-    output: OutputOption = Output.AUTO,
-    template: TemplateOption = None,
+    printed: Printed,
     environment: EnvironmentOption = "",
-    endpoint: EndpointOption = None,
-    pass_file: PassFileOption = None,
+    server: Server,
 ) -> None:
     """Take pending events from a consumer and hand them to others.
 
@@ -79,8 +77,8 @@ def command(
         idle=positions.duration(idle) if idle else timedelta(0),
         to=to or "",
     )
-    how = form(output, template, MEMBERS)
-    chosen = connection.choose(endpoint, pass_file)
+    how = printed.form(MEMBERS)
+    chosen = server.choose()
 
     async def work() -> dict[str, Claimed]:
         from esb_runtime.operations import stream_key

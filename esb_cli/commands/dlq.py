@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,31 +10,28 @@ import typer
 
 from esb_cli import connection, consent, letters, positions, terminal
 from esb_cli.events import Masks
-from esb_cli.expressions import form
+from esb_cli.expressions import conditions
 from esb_cli.failures import Exit, Failure
 from esb_cli.options import (
     DryRunOption,
-    EndpointOption,
     EnvironmentOption,
     EventOption,
     GroupArgument,
-    OutputOption,
-    PassFileOption,
+    Printed,
+    Server,
     ShowPersonalOption,
     SinceOption,
     StreamArgument,
-    TemplateOption,
     UntilOption,
+    WhereOption,
     YesOption,
+    spread,
 )
 from esb_cli.progress import Progress
 from esb_cli.terminal import Output
 
 if TYPE_CHECKING:
-    from collections import Counter
-    from collections.abc import Sequence
-
-    from esb_runtime.operations import DeadEvent, Operations, Replay
+    from esb_runtime.operations import Condition, DeadEvent, Operations
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -51,7 +49,7 @@ app = typer.Typer(
 )
 
 IdArguments = Annotated[
-    list[str] | None, typer.Argument(metavar="[ID]...", help="Letters, or their events.", show_default=False)
+    list[str] | None, typer.Argument(metavar="ID", help="Letters, or their events.", show_default=False)
 ]
 ReasonOption = Annotated[
     str, typer.Option("--reason", metavar="TEXT", help="Only with this in the reason.", show_default=False)
@@ -64,17 +62,38 @@ TABLE_LIMIT = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Narrowed:
+    """Which letters, besides their ids; where nothing is said, all of them."""
+
+    event: EventOption = None
+    reason: ReasonOption = ""
+    since: SinceOption = None
+    until: UntilOption = None
+    where: WhereOption = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """Which letters, as it was written."""
+    """Letters of a group, as it was written."""
 
     uri: str
     group: str
     environment: str
-    ids: Sequence[str] = ()
-    events: Sequence[str] = ()
-    reason: str = ""
-    since: str | None = None
-    until: str | None = None
+    ids: Sequence[str]
+    narrowed: Narrowed
+    where: Sequence[Condition]
+
+    @classmethod
+    def of(cls, uri: str, group: str, environment: str, ids: Sequence[str] | None, narrowed: Narrowed) -> Choice:
+        """Raises `Failure` (usage) for a condition that is none."""
+        return cls(
+            uri=uri,
+            group=group,
+            environment=environment,
+            ids=ids or (),
+            narrowed=narrowed,
+            where=conditions(narrowed.where),
+        )
 
     def stream(self) -> str:
         """The key of the stream."""
@@ -89,13 +108,14 @@ class Choice:
         """
         from esb_runtime.operations import LetterFilter
 
-        now = await operations.now()
+        now, given = await operations.now(), self.narrowed
         part = LetterFilter(
-            first=positions.first_id(self.since, now=now) if self.since is not None else "-",
-            last=positions.last_id(self.until, now=now) if self.until is not None else "+",
-            only=frozenset(self.events),
-            reason=self.reason,
+            first=positions.first_id(given.since, now=now) if given.since is not None else "-",
+            last=positions.last_id(given.until, now=now) if given.until is not None else "+",
+            only=frozenset(given.event or ()),
+            reason=given.reason,
             ids=frozenset(self.ids),
+            where=self.where,
         )
         found: list[DeadEvent] = []
         async for letter in operations.dead_letters(self.stream(), self.group, part):
@@ -120,21 +140,17 @@ class Choice:
 
 
 @app.command("list")
+@spread
 def list_(
     uri: StreamArgument,
     group: GroupArgument,
     *,
-    event: EventOption = None,
-    reason: ReasonOption = "",
-    since: SinceOption = None,
-    until: UntilOption = None,
+    narrowed: Narrowed,
     limit: LimitOption = None,
     show_personal: ShowPersonalOption = False,
-    output: OutputOption = Output.AUTO,
-    template: TemplateOption = None,
+    printed: Printed,
     environment: EnvironmentOption = "",
-    endpoint: EndpointOption = None,
-    pass_file: PassFileOption = None,
+    server: Server,
 ) -> None:
     """List a group's dead letters, oldest first.
 
@@ -142,21 +158,19 @@ def list_(
     Examples:
       esb dlq list event-demo main-consumer
       esb dlq list event-demo main-consumer --since -1h --reason timeout
+      esb dlq list event-demo main-consumer --where "args.product_id == `7`"
       esb dlq list event-demo main-consumer -o json | jq -r '.event.key + " " + .reason'
     """
     import asyncio
 
-    choice = Choice(
-        uri=uri, group=group, environment=environment, events=event or (), reason=reason, since=since, until=until
-    )
-    how = form(output, template, letters.MEMBERS)
+    choice = Choice.of(uri, group, environment, None, narrowed)
+    how = printed.form(letters.MEMBERS)
     most = (TABLE_LIMIT if how[0] is Output.TABLE else 0) if limit is None else limit
-    chosen = connection.choose(endpoint, pass_file)
-    found, now = asyncio.run(_list(chosen, choice, most))
+    found, now = asyncio.run(_list(server.choose(), choice, most))
     shown = found[:most] if most else found
     letters.put_list(shown, how, Masks.of_workspace(show_personal=show_personal), now)
     if not found:
-        terminal.note(f"{group} has no dead letters" + (" that match" if event or reason or since or until else ""))
+        terminal.note(f"{group} has no dead letters" + (" that match" if narrowed != Narrowed() else ""))
     elif len(found) > len(shown):
         terminal.note(f"there are more than {most:,}: --limit 0 shows all")
 
@@ -167,17 +181,16 @@ async def _list(chosen: connection.Connection, choice: Choice, limit: int) -> tu
 
 
 @app.command()
+@spread
 def show(
     uri: StreamArgument,
     group: GroupArgument,
     id_: Annotated[str, typer.Argument(metavar="ID", help="The letter, or its event.")],
     *,
     show_personal: ShowPersonalOption = False,
-    output: OutputOption = Output.AUTO,
-    template: TemplateOption = None,
+    printed: Printed,
     environment: EnvironmentOption = "",
-    endpoint: EndpointOption = None,
-    pass_file: PassFileOption = None,
+    server: Server,
 ) -> None:
     """Show one dead letter: reason, attempts, traceback, event.
 
@@ -189,30 +202,79 @@ def show(
     """
     import asyncio
 
-    choice = Choice(uri=uri, group=group, environment=environment, ids=[id_])
-    how = form(output, template, letters.MEMBERS)
-    found, _ = asyncio.run(_list(connection.choose(endpoint, pass_file), choice, 0))
+    choice = Choice.of(uri, group, environment, [id_], Narrowed())
+    how = printed.form(letters.MEMBERS)
+    found, _ = asyncio.run(_list(server.choose(), choice, 0))
     letters.put_one(found[-1], how, Masks.of_workspace(show_personal=show_personal))
 
 
-@app.command()
-def replay(
-    uri: StreamArgument,
-    group: GroupArgument,
-    ids: IdArguments = None,
-    *,
-    event: EventOption = None,
-    reason: ReasonOption = "",
-    since: SinceOption = None,
-    until: UntilOption = None,
-    dry_run: DryRunOption = False,
-    yes: YesOption = False,
-    output: OutputOption = Output.AUTO,
-    template: TemplateOption = None,
-    environment: EnvironmentOption = "",
-    endpoint: EndpointOption = None,
-    pass_file: PassFileOption = None,
-) -> None:
+Work = Callable[["Operations", Choice, "list[DeadEvent]"], Awaitable["dict[str, int]"]]
+"""Does something to letters, counting what became of them."""
+
+
+async def _replay(operations: Operations, choice: Choice, found: list[DeadEvent]) -> dict[str, int]:
+    from esb_runtime.operations import Replay
+
+    with Progress(f"replaying to {choice.group}", total=len(found)) as progress:
+        ids = [letter.id for letter in found]
+        done = await operations.replay_dead_letters(choice.stream(), choice.group, ids, progress=progress.to)
+    return {outcome.value: done[outcome] for outcome in Replay}
+
+
+async def _purge(operations: Operations, choice: Choice, found: list[DeadEvent]) -> dict[str, int]:
+    ids = [letter.id for letter in found]
+    return {"purged": await operations.purge_dead_letters(choice.stream(), choice.group, ids)}
+
+
+def _acting(verb: str, work: Work, help_: str) -> None:
+    """Make the command that does something to letters, once somebody agreed."""
+
+    async def act(
+        chosen: connection.Connection, choice: Choice, *, dry_run: bool, yes: bool
+    ) -> tuple[int, dict[str, int]]:
+        async with connection.connected(chosen) as operations:
+            found = await choice.letters(operations)
+            if dry_run:
+                return len(found), _foreseen(verb, found)
+            if found:
+                letters_of = f"{terminal.count(len(found), 'dead letter')} of {choice.group} of {choice.stream()}"
+                consent.required(f"{verb} {letters_of}?".capitalize(), yes=yes)
+            return len(found), await work(operations, choice, found)
+
+    @spread
+    def command(
+        uri: StreamArgument,
+        group: GroupArgument,
+        ids: IdArguments = None,
+        *,
+        narrowed: Narrowed,
+        dry_run: DryRunOption = False,
+        yes: YesOption = False,
+        printed: Printed,
+        environment: EnvironmentOption = "",
+        server: Server,
+    ) -> None:
+        import asyncio
+
+        choice = Choice.of(uri, group, environment, ids, narrowed)
+        how = printed.form()
+        matched, counts = asyncio.run(act(server.choose(), choice, dry_run=dry_run, yes=yes))
+        known: dict[str, Any] = {"stream": choice.stream(), "group": group, "action": verb}
+        letters.put_outcome({**known, "dry_run": dry_run, "letters": matched, **counts}, how)
+        if counts.get("empty"):
+            raise Failure(f"{terminal.count(counts['empty'], 'dead letter')}: nothing is left of the event to replay")
+
+    app.command(verb, help=help_)(command)
+
+
+def _foreseen(verb: str, found: list[DeadEvent]) -> dict[str, int]:
+    """What can be told without doing it."""
+    return {"purged": len(found)} if verb == "purge" else {"empty": sum(letter.empty for letter in found)}
+
+
+_acting(
+    "replay",
+    _replay,
     """Have this group handle dead letters again; no other group.
 
     Without ids or filters: all of them, once. Each comes with fresh attempts, in its old place; where its entry was
@@ -223,39 +285,12 @@ def replay(
       esb dlq replay event-demo main-consumer
       esb dlq replay event-demo main-consumer 1685268930300-0 --yes
       esb dlq replay event-demo main-consumer --event packing --since -1d --dry-run
-    """
-    import asyncio
-
-    choice = Choice(
-        uri=uri, group=group, environment=environment, ids=ids or (), events=event or (), reason=reason, since=since,
-        until=until,
-    )  # fmt: skip
-    how = form(output, template)
-    act = _Act(choice=choice, verb="replay", dry_run=dry_run, yes=yes)
-    counts, matched = asyncio.run(_replay(connection.choose(endpoint, pass_file), act))
-    letters.put_outcome(act.document(matched, counts), how)
-    if counts.get("empty"):
-        raise Failure(f"{terminal.count(counts['empty'], 'dead letter')}: nothing is left of the event to replay")
-
-
-@app.command()
-def purge(
-    uri: StreamArgument,
-    group: GroupArgument,
-    ids: IdArguments = None,
-    *,
-    event: EventOption = None,
-    reason: ReasonOption = "",
-    since: SinceOption = None,
-    until: UntilOption = None,
-    dry_run: DryRunOption = False,
-    yes: YesOption = False,
-    output: OutputOption = Output.AUTO,
-    template: TemplateOption = None,
-    environment: EnvironmentOption = "",
-    endpoint: EndpointOption = None,
-    pass_file: PassFileOption = None,
-) -> None:
+      esb dlq replay event-demo main-consumer --where "args.product_id == `7`"
+    """,
+)
+_acting(
+    "purge",
+    _purge,
     """Delete dead letters with their payloads, for good.
 
     Without ids or filters: all of them.
@@ -264,64 +299,6 @@ def purge(
     Examples:
       esb dlq purge event-demo main-consumer --until -30d --dry-run
       esb dlq purge event-demo main-consumer --reason 'not written by esb' --yes
-    """
-    import asyncio
-
-    choice = Choice(
-        uri=uri, group=group, environment=environment, ids=ids or (), events=event or (), reason=reason, since=since,
-        until=until,
-    )  # fmt: skip
-    how = form(output, template)
-    act = _Act(choice=choice, verb="purge", dry_run=dry_run, yes=yes)
-    purged, matched = asyncio.run(_purge(connection.choose(endpoint, pass_file), act))
-    letters.put_outcome(act.document(matched, {"purged": purged}), how)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Act:
-    """Something that is done to letters, once somebody agreed."""
-
-    choice: Choice
-    verb: str
-    dry_run: bool
-    yes: bool
-
-    async def agreed(self, operations: Operations) -> list[DeadEvent]:
-        """The letters that there are now, when it is to go on."""
-        found = await self.choice.letters(operations)
-        if found and not self.dry_run:
-            where = f"{self.choice.group} of {self.choice.stream()}"
-            consent.required(
-                f"{self.verb} {terminal.count(len(found), 'dead letter')} of {where}?".capitalize(), yes=self.yes
-            )
-        return found
-
-    def document(self, matched: int, counts: dict[str, int]) -> dict[str, Any]:
-        """What was done, as JSON."""
-        stream, group = self.choice.stream(), self.choice.group
-        known = {"stream": stream, "group": group, "action": self.verb, "dry_run": self.dry_run, "letters": matched}
-        return known | counts
-
-
-async def _replay(chosen: connection.Connection, act: _Act) -> tuple[dict[str, int], int]:
-    from esb_runtime.operations import Replay
-
-    async with connection.connected(chosen) as operations:
-        found = await act.agreed(operations)
-        stream, group = act.choice.stream(), act.choice.group
-        if act.dry_run:
-            return {Replay.EMPTY.value: sum(letter.empty for letter in found)}, len(found)
-        done: Counter[Replay]
-        with Progress(f"replaying to {group}", total=len(found)) as progress:
-            ids = [letter.id for letter in found]
-            done = await operations.replay_dead_letters(stream, group, ids, progress=progress.to)
-        return {outcome.value: done[outcome] for outcome in Replay}, len(found)
-
-
-async def _purge(chosen: connection.Connection, act: _Act) -> tuple[int, int]:
-    async with connection.connected(chosen) as operations:
-        found = await act.agreed(operations)
-        if act.dry_run:
-            return 0, len(found)
-        ids = [letter.id for letter in found]
-        return await operations.purge_dead_letters(act.choice.stream(), act.choice.group, ids), len(found)
+      esb dlq purge event-demo main-consumer --where '!(args.email)'
+    """,
+)

@@ -9,9 +9,9 @@ import typer
 
 from esb_cli import checks, connection, terminal
 from esb_cli.checks import Check, State
-from esb_cli.expressions import Form, form, put
+from esb_cli.expressions import Form, put
 from esb_cli.failures import Exit, Failure, exit_code, words
-from esb_cli.options import EndpointOption, OutputOption, PassFileOption, TemplateOption
+from esb_cli.options import Printed, Server, spread
 from esb_cli.terminal import Output, Terminal
 from esb_cli.workspace import Workspace
 
@@ -30,12 +30,11 @@ _SIGNS = {
 }
 
 
+@spread
 def command(
     *,
-    output: OutputOption = Output.AUTO,
-    template: TemplateOption = None,
-    endpoint: EndpointOption = None,
-    pass_file: PassFileOption = None,
+    printed: Printed,
+    server: Server,
 ) -> None:
     """Check everything; a remedy for each finding.
 
@@ -50,13 +49,13 @@ def command(
     """
     from esb_runtime import EsbError
 
-    report = _Report(form(output, template, MEMBERS), terminal.stdout())
+    report = _Report(printed.form(MEMBERS), terminal.stdout())
     found = Workspace.find()
     report.add(checks.versions())
     report.add(checks.workspace(found))
     try:
-        chosen = connection.choose(endpoint, pass_file)
-        report.add(checks.endpoint(chosen, endpoint))
+        chosen = server.choose()
+        report.add(checks.endpoint(chosen, server.endpoint))
         facts, held_up = _ask(chosen)
         report.add(checks.server(facts, datetime.now(UTC)))
         report.add(checks.retention(held_up))

@@ -9,16 +9,9 @@ import typer
 
 from esb_cli import connection, terminal
 from esb_cli.events import Masks, brief, document, raw_line
-from esb_cli.expressions import MEMBERS, form, put
+from esb_cli.expressions import MEMBERS, put
 from esb_cli.failures import Exit, Failure
-from esb_cli.options import (
-    EndpointOption,
-    EnvironmentOption,
-    OutputOption,
-    PassFileOption,
-    ShowPersonalOption,
-    TemplateOption,
-)
+from esb_cli.options import EnvironmentOption, Printed, Server, ShowPersonalOption, spread
 from esb_cli.tables import facts, put_all
 from esb_cli.terminal import Output
 
@@ -28,15 +21,14 @@ if TYPE_CHECKING:
     from esb_runtime.operations import PlainEvent
 
 
+@spread
 def command(
     key: Annotated[str, typer.Argument(metavar="KEY", help="As `esb produce` and `esb tail -o json` print it.")],
     *,
-    output: OutputOption = Output.AUTO,
-    template: TemplateOption = None,
+    printed: Printed,
     show_personal: ShowPersonalOption = False,
     environment: EnvironmentOption = "",
-    endpoint: EndpointOption = None,
-    pass_file: PassFileOption = None,
+    server: Server,
 ) -> None:
     """Show one event and everything known about it.
 
@@ -48,8 +40,8 @@ def command(
     """
     import asyncio
 
-    how = form(output, template, MEMBERS)
-    chosen = connection.choose(endpoint, pass_file)
+    how = printed.form(MEMBERS)
+    chosen = server.choose()
     masks = Masks.of_workspace(show_personal=show_personal)
     event = asyncio.run(_get(chosen, key, environment))
     shown = document(event, masks)

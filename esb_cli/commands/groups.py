@@ -8,8 +8,8 @@ import typer
 
 from esb_cli import connection, moments, terminal
 from esb_cli.completion import streams
-from esb_cli.expressions import form, put
-from esb_cli.options import EndpointOption, EnvironmentOption, OutputOption, PassFileOption, TemplateOption
+from esb_cli.expressions import put
+from esb_cli.options import EnvironmentOption, Printed, Server, spread
 from esb_cli.tables import Column, put_all, table
 from esb_cli.terminal import Output, Terminal
 
@@ -27,17 +27,16 @@ COLUMNS = (
 )
 
 
+@spread
 def command(
     uri: Annotated[
         str | None,
-        typer.Argument(metavar="[URI]", help="The stream; all of them without one.", autocompletion=streams),
+        typer.Argument(metavar="URI", help="The stream; all of them without one.", autocompletion=streams),
     ] = None,
     *,
-    output: OutputOption = Output.AUTO,
-    template: TemplateOption = None,
+    printed: Printed,
     environment: EnvironmentOption = "",
-    endpoint: EndpointOption = None,
-    pass_file: PassFileOption = None,
+    server: Server,
 ) -> None:
     """Show consumer groups and what is wrong with them.
 
@@ -52,8 +51,8 @@ def command(
     """
     import asyncio
 
-    how = form(output, template)
-    chosen = connection.choose(endpoint, pass_file)
+    how = printed.form()
+    chosen = server.choose()
     found, now = asyncio.run(_find(chosen, uri, environment))
     for at, description in enumerate(found):
         if how[0] is Output.TABLE:

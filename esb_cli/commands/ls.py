@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from esb_cli import connection, moments, terminal
-from esb_cli.expressions import form, put
+from esb_cli.expressions import put
 from esb_cli.failures import Exit, Failure
-from esb_cli.options import EndpointOption, EnvironmentOption, OutputOption, PassFileOption, TemplateOption
+from esb_cli.options import EnvironmentOption, Printed, Server, spread
 from esb_cli.tables import Column, put_all, table
 from esb_cli.terminal import Output
 
@@ -27,14 +27,13 @@ COLUMNS = (
 )
 
 
+@spread
 def command(
     pattern: Annotated[str, typer.Argument(metavar="PATTERN", help="A glob pattern: 'orders*'.")] = "*",
     *,
-    output: OutputOption = Output.AUTO,
-    template: TemplateOption = None,
+    printed: Printed,
     environment: EnvironmentOption = "",
-    endpoint: EndpointOption = None,
-    pass_file: PassFileOption = None,
+    server: Server,
 ) -> None:
     """List the streams: length, memory, age.
 
@@ -48,8 +47,8 @@ def command(
     """
     import asyncio
 
-    how = form(output, template, MEMBERS)
-    chosen = connection.choose(endpoint, pass_file)
+    how = printed.form(MEMBERS)
+    chosen = server.choose()
     summaries, now = asyncio.run(_list(chosen, pattern, environment))
     if how[0] is Output.TABLE and summaries:
         put_all(table(terminal.stdout(), COLUMNS, [_row(summary, now) for summary in summaries]))

@@ -8,17 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from esb_cli import connection, moments, terminal
-from esb_cli.expressions import form, put
-from esb_cli.options import (
-    EndpointOption,
-    EnvironmentOption,
-    GroupArgument,
-    IdleOption,
-    OutputOption,
-    PassFileOption,
-    StreamArgument,
-    TemplateOption,
-)
+from esb_cli.expressions import put
+from esb_cli.options import EnvironmentOption, GroupArgument, IdleOption, Printed, Server, StreamArgument, spread
 from esb_cli.tables import Column, put_all, table
 from esb_cli.terminal import Output
 
@@ -40,6 +31,7 @@ COLUMNS = (
 MEMBERS = ("id", "event", "version", "consumer", "alive", "idle", "starts", "failures", "why")
 
 
+@spread
 def command(
     uri: StreamArgument,
     group: GroupArgument,
@@ -49,11 +41,9 @@ def command(
         str | None, typer.Option("--consumer", metavar="NAME", help="Only what this one holds.", show_default=False)
     ] = None,
     idle: IdleOption = None,
-    output: OutputOption = Output.AUTO,
-    template: TemplateOption = None,
+    printed: Printed,
     environment: EnvironmentOption = "",
-    endpoint: EndpointOption = None,
-    pass_file: PassFileOption = None,
+    server: Server,
 ) -> None:
     """Show what a group was given and has not settled.
 
@@ -70,8 +60,8 @@ def command(
 
     from esb_cli.positions import duration
 
-    how = form(output, template, MEMBERS)
-    chosen = connection.choose(endpoint, pass_file)
+    how = printed.form(MEMBERS)
+    chosen = server.choose()
     least = duration(idle) if idle else timedelta(0)
 
     async def find() -> tuple[list[PendingEvent], int]:

@@ -88,7 +88,7 @@ def use(name: NameArgument) -> None:
 def show(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME]", help="The one in use without a name.", autocompletion=profile_names),
+        typer.Argument(metavar="NAME", help="The one in use without a name.", autocompletion=profile_names),
     ] = None,
     *,
     output: OutputOption = Output.AUTO,

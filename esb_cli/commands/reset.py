@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from esb_cli import connection, consent, moments, positions, terminal
-from esb_cli.expressions import Form, form, put
+from esb_cli.expressions import Form, put
 from esb_cli.failures import Exit, Failure
 from esb_cli.options import (
     DryRunOption,
-    EndpointOption,
     EnvironmentOption,
     GroupArgument,
-    OutputOption,
-    PassFileOption,
+    Printed,
+    Server,
     StreamArgument,
-    TemplateOption,
     YesOption,
+    spread,
 )
 from esb_cli.progress import Progress
 from esb_cli.tables import facts, put_all
@@ -32,6 +31,7 @@ MEMBERS = (
 )  # fmt: skip
 
 
+@spread
 def command(
     uri: StreamArgument,
     group: GroupArgument,
@@ -47,11 +47,9 @@ def command(
     ] = False,
     dry_run: DryRunOption = False,
     yes: YesOption = False,
-    output: OutputOption = Output.AUTO,
-    template: TemplateOption = None,
+    printed: Printed,
     environment: EnvironmentOption = "",
-    endpoint: EndpointOption = None,
-    pass_file: PassFileOption = None,
+    server: Server,
 ) -> None:
     """Move a group: its next event is the first one at or after --to.
 
@@ -70,8 +68,8 @@ def command(
     """
     import asyncio
 
-    chosen = connection.choose(endpoint, pass_file)
-    how = form(output, template, MEMBERS)
+    chosen = server.choose()
+    how = printed.form(MEMBERS)
 
     async def work() -> None:
         from esb_runtime.operations import stream_key

@@ -7,15 +7,8 @@ from typing import TYPE_CHECKING, Any
 from esb_cli import connection, moments, terminal
 from esb_cli.commands.ls import MEMBERS
 from esb_cli.commands.ls import document as stream_document
-from esb_cli.expressions import form, put
-from esb_cli.options import (
-    EndpointOption,
-    EnvironmentOption,
-    OutputOption,
-    PassFileOption,
-    StreamArgument,
-    TemplateOption,
-)
+from esb_cli.expressions import put
+from esb_cli.options import EnvironmentOption, Printed, Server, StreamArgument, spread
 from esb_cli.tables import Column, facts, put_all, table
 from esb_cli.terminal import Output, Terminal
 
@@ -39,14 +32,13 @@ CONSUMERS = (
 )
 
 
+@spread
 def command(
     uri: StreamArgument,
     *,
-    output: OutputOption = Output.AUTO,
-    template: TemplateOption = None,
+    printed: Printed,
     environment: EnvironmentOption = "",
-    endpoint: EndpointOption = None,
-    pass_file: PassFileOption = None,
+    server: Server,
 ) -> None:
     """Show a stream, its groups and their consumers.
 
@@ -60,8 +52,8 @@ def command(
     """
     import asyncio
 
-    how = form(output, template, (*MEMBERS, "retention"))
-    chosen = connection.choose(endpoint, pass_file)
+    how = printed.form((*MEMBERS, "retention"))
+    chosen = server.choose()
     description, now = asyncio.run(_describe(chosen, uri, environment))
     if how[0] is Output.TABLE:
         _put(description, now)

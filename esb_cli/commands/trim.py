@@ -10,18 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from esb_cli import connection, consent, terminal
-from esb_cli.expressions import form, put
+from esb_cli.expressions import put
 from esb_cli.failures import Exit, Failure
-from esb_cli.options import (
-    DryRunOption,
-    EndpointOption,
-    EnvironmentOption,
-    OutputOption,
-    PassFileOption,
-    StreamArgument,
-    TemplateOption,
-    YesOption,
-)
+from esb_cli.options import DryRunOption, EnvironmentOption, Printed, Server, StreamArgument, YesOption, spread
 from esb_cli.progress import Progress
 from esb_cli.terminal import Output
 
@@ -32,6 +23,7 @@ _DURATION = re.compile(r"(?=\d)(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\
 GRACE = "1h"
 
 
+@spread
 def command(
     uri: StreamArgument,
     *,
@@ -51,11 +43,9 @@ def command(
     grace: Annotated[str, typer.Option("--grace", metavar="TIME", help="With --sweep: only what is older.")] = GRACE,
     dry_run: DryRunOption = False,
     yes: YesOption = False,
-    output: OutputOption = Output.AUTO,
-    template: TemplateOption = None,
+    printed: Printed,
     environment: EnvironmentOption = "",
-    endpoint: EndpointOption = None,
-    pass_file: PassFileOption = None,
+    server: Server,
 ) -> None:
     """Remove old events with their payloads.
 
@@ -81,8 +71,8 @@ def command(
         uri=uri, environment=environment, keep=None if keep is None else _duration(keep), maxlen=maxlen,
         handled=handled, force=force, sweep=sweep, grace=_duration(grace), dry_run=dry_run, yes=yes,
     )  # fmt: skip
-    how = form(output, template)
-    done = asyncio.run(_trim(connection.choose(endpoint, pass_file), plan))
+    how = printed.form()
+    done = asyncio.run(_trim(server.choose(), plan))
     if how[0] is Output.TABLE:
         for line in _sentences(done):
             terminal.put(terminal.clean(line))

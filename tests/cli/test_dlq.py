@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import redis
 from command_kit import Esb
-from dlq_kit import consume, packed
+from group_kit import consume, packed
 
 
 def side_keys(server: redis.Redis) -> list[str]:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
-from datetime import timedelta
 
 import pytest
 import redis
 from command_kit import Esb
+from group_kit import take
 
-from esb_runtime import Backbone
-from esb_runtime._ports import SeatOptions
-from esb_runtime.operations import Operations
 from esb_runtime.redis._keys import failures_key, lease_key
 
 
@@ -26,24 +22,6 @@ def stuck(esb: Esb, server: redis.Redis) -> list[str]:
     ids = [key.partition("/")[2] for key in keys]
     server.hset(failures_key("jobs", "packers"), ids[1], 1)
     return ids
-
-
-def take(esb: Esb, stream: str, group: str, consumer: str, count: int) -> None:
-    """A consumer of a group is given so many events, and lives until its lease runs out."""
-
-    async def work() -> None:
-        endpoint = esb.variables["REDIS_EVENT_SOURCE_ENDPOINT"]
-        async with Backbone.connect(endpoint=endpoint) as backbone:
-            channel = Operations(backbone)._channel
-            options = SeatOptions(
-                stream=stream, group=group, consumer=consumer, lease=timedelta(minutes=5), owned=False
-            )
-            seat = channel.seat(options)
-            await seat.open()
-            await seat.acquire()
-            await seat.read(count, timedelta(0))
-
-    asyncio.run(work())
 
 
 def still(text: str) -> str:

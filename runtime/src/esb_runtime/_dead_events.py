@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from ._conditions import Condition
 from ._identifiers import entry_order
 from ._plain_event import PlainEvent, plain_event
 from ._ports import BuriedEvent, Channel
@@ -38,7 +39,7 @@ class LetterFilter:
     """Which dead letters are meant: all that meet every condition that is given.
 
     `first` and `last` are bounds of their own ids (which are times), `only` names events, `reason` is a part of the
-    reason whatever the case, `ids` are letters' own ids, or ids or keys of their events.
+    reason whatever the case, `ids` are letters' own ids, or ids or keys of their events. `where` is about the events.
     """
 
     first: str = "-"
@@ -46,9 +47,10 @@ class LetterFilter:
     only: frozenset[str] = frozenset()
     reason: str = ""
     ids: frozenset[str] = frozenset()
+    where: Sequence[Condition] = ()
 
     def holds(self, letter: DeadEvent) -> bool:
-        """Whether a letter is meant (its bounds aside)."""
+        """Whether a letter is meant (its bounds and the conditions on its event aside)."""
         names = {letter.id, letter.event.key.id, str(letter.event.key)}
         return (
             (not self.only or letter.event.event in self.only)
@@ -64,7 +66,7 @@ async def dead_events(channel: Channel, stream: str, group: str, part: LetterFil
         page = await letters.page(first=first, last=part.last, count=PAGE)
         for buried in page:
             letter = dead_event(buried)
-            if part.holds(letter):
+            if part.holds(letter) and all(condition.holds(buried.stored) for condition in part.where):
                 yield letter
         if len(page) < PAGE:
             return

@@ -1,14 +1,17 @@
-"""A group that gives up on every event of the shop, or handles it: what `esb dlq` is about."""
+"""Groups: one that gives up on every event of the shop or handles it, and one that is given events and keeps them."""
 
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import redis
 from command_kit import Esb
 
 from esb_runtime import Backbone, Consume, ConsumerContext, EventContract, Retry, Side, Unhandled, event
+from esb_runtime._ports import SeatOptions
+from esb_runtime.operations import Operations
 
 
 class Parcels(EventContract[Side], uri="shop"):
@@ -60,3 +63,21 @@ async def settled(client: Any, group: str) -> bool:
 def packed(number: int) -> tuple[str, int, dict[str, Any]]:
     """An event that can be packed."""
     return ("packed", 2, {"email": f"ann{number}@example.org", "count": number})
+
+
+def take(esb: Esb, stream: str, group: str, consumer: str, count: int) -> None:
+    """A consumer of a group is given so many events, and lives until its lease runs out."""
+
+    async def work() -> None:
+        endpoint = esb.variables["REDIS_EVENT_SOURCE_ENDPOINT"]
+        async with Backbone.connect(endpoint=endpoint) as backbone:
+            channel = Operations(backbone)._channel
+            options = SeatOptions(
+                stream=stream, group=group, consumer=consumer, lease=timedelta(minutes=5), owned=False
+            )
+            seat = channel.seat(options)
+            await seat.open()
+            await seat.acquire()
+            await seat.read(count, timedelta(0))
+
+    asyncio.run(work())
