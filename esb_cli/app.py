@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -48,18 +49,47 @@ refused, 4 not found, 5 bad data (contract or codec), 130 interrupted.
 """
 
 
+class Commands(Mapping[str, Any]):
+    """The commands by name; each is imported and made when it is asked for, because most are not."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._made:
+            self._made[name] = self._make(name)
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+    @staticmethod
+    def _make(name: str) -> Any:
+        if name not in COMMANDS:
+            raise KeyError(name)
+        module = import_module(f"esb_cli.commands.{MODULES.get(name, name)}")
+        alone = typer.Typer(rich_markup_mode=None, add_completion=False)
+        if hasattr(module, "app"):
+            alone.add_typer(module.app, name=name)
+        else:
+            alone.command(name)(module.command)
+        return typer.main.get_group(alone).commands[name]
+
+
 class Application(TyperGroup):
     """The group of all commands: every failure below it is worded once, here."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.commands: Any = Commands()
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         """Read the options; `--debug` and `--profile` are understood anywhere before `--`: people add them last."""
         with handled(debug=False):
             return super().make_context(info_name, _forward(args), parent, **extra)
-
-    def list_commands(self, ctx: Any) -> list[str]:
-        """The commands in the order of `COMMANDS`, groups among them."""
-        names = super().list_commands(ctx)
-        return [name for name in COMMANDS if name in names]
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
@@ -84,7 +114,7 @@ def _forward(args: list[str]) -> list[str]:
 
 
 def build() -> typer.Typer:
-    """The application with every command."""
+    """The application."""
     app = typer.Typer(
         name="esb",
         cls=Application,
@@ -96,12 +126,6 @@ def build() -> typer.Typer:
         epilog=EPILOG,
     )
     app.callback()(_options)
-    for name in COMMANDS:
-        module = import_module(f"esb_cli.commands.{MODULES.get(name, name)}")
-        if hasattr(module, "app"):
-            app.add_typer(module.app, name=name)
-        else:
-            app.command(name)(module.command)
     return app
 
 

@@ -39,6 +39,10 @@ def test_list_and_show(workspace: Esb, server: redis.Redis) -> None:
     assert ids("--reason", "NOT written by esb") == [found[3]["id"]]
     assert ids("--since", found[1]["id"], "--until", found[2]["id"]) == [found[1]["id"], found[2]["id"]]
     assert ids("--limit", "1") == [found[0]["id"]]
+    assert ids("--where", "args.count == `2`") == [found[2]["id"]]
+    assert ids("--where", "event == 'packed' && args.email != 'ann2@example.org'") == [found[0]["id"]]
+    assert ids("--where", "meta.raw.hello == 'world'") == [found[3]["id"]]
+    assert "there is no 'count'" in workspace.fails(2, "dlq", "list", "shop", "main", "--where", "count == `2`")
     table = workspace.ok("dlq", "list", "shop", "main", "-o", "table").splitlines()
     assert table[0].split() == ["ID", "SINCE", "EVENT", "TRIES", "REASON"]
     assert len(table) == 5
@@ -121,10 +125,12 @@ def test_purge(workspace: Esb, server: redis.Redis) -> None:
     """The dry run counts what the real run deletes; the payloads go too, the stream stays as it is."""
     keys = workspace.seed("shop", *[packed(n) for n in range(4)])
     consume(workspace, broken=True)
-    words = ("dlq", "purge", "shop", "main", keys[0], keys[2])
-    assert workspace.lines(*words, "--dry-run")[0]["letters"] == 2
+    words = ("dlq", "purge", "shop", "main", keys[0], keys[2], "--where", "args.count < `3`")
+    (planned,) = workspace.lines(*words, "--dry-run")
     assert "pass --yes" in workspace.fails(2, *words)
-    assert workspace.lines(*words, "--yes")[0]["purged"] == 2
+    (done,) = workspace.lines(*words, "--yes")
+    assert planned == done | {"dry_run": True}
+    assert done["purged"] == 2
     assert [each["event"]["key"] for each in workspace.lines("dlq", "list", "shop", "main")] == [keys[1], keys[3]]
     assert len(side_keys(server)) == 3
     assert server.xlen("shop") == 4

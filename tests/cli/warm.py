@@ -6,6 +6,7 @@ Only the imports are shared, which are most of what a short command takes.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -20,11 +21,15 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any, NoReturn
 
+from esb_cli.app import COMMANDS, MODULES
+
 PRELOADED = (
-    "asyncio", "esb_cli.__main__", "esb_cli.checks", "esb_cli.consent", "esb_cli.contract_source", "esb_cli.letters",
-    "esb_cli.schema", "esb_cli.supervisor", "esb_runtime.operations", "esb_runtime.replay", "hiredis", "jmespath",
-    "esb_runtime.redis._channel", "redis.asyncio",
+    "asyncio", "hiredis", "jmespath", "redis.asyncio", "typer._adapters",
+    "esb_cli.__main__", "esb_cli.checks", "esb_cli.contract_source", "esb_cli.schema", "esb_cli.supervisor",
+    "esb_runtime.operations", "esb_runtime.redis._channel", "esb_runtime.replay",
+    *(f"esb_cli.commands.{MODULES.get(name, name)}" for name in COMMANDS),
 )  # fmt: skip
+"""What commands import while they work."""
 
 
 def run(words: Sequence[str], *, folder: Path, variables: Mapping[str, str], stdin: str) -> tuple[int, str, str]:
@@ -88,6 +93,7 @@ def _serve(requests: socket.socket) -> None:
     """Fork for each request: once to wait for the command and tell its exit code, once more for the command."""
     for name in PRELOADED:
         importlib.import_module(name)
+    gc.freeze()  # what is here stays: looking at it would copy it for every command
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # those who wait are waited for by nobody
     while True:
         asked, descriptors, _, _ = socket.recv_fds(requests, 1 << 20, 4)
@@ -112,7 +118,7 @@ def _serve(requests: socket.socket) -> None:
 
 
 def _become(asked: dict[str, Any], descriptors: Sequence[int]) -> NoReturn:
-    """Be the command; leaving it ends this process as Python ends any other."""
+    """Be the command."""
     for number, each in enumerate(descriptors):
         os.dup2(each, number)
         os.close(each)
@@ -123,8 +129,14 @@ def _become(asked: dict[str, Any], descriptors: Sequence[int]) -> NoReturn:
     sys.argv = ["esb", *asked["words"]]
     sys.stdin, sys.stdout = open(0, encoding="utf-8"), open(1, "w", encoding="utf-8")  # noqa: SIM115
     sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", buffering=1)  # noqa: SIM115
-    sys.modules["esb_cli.__main__"].main()
-    raise SystemExit
+    try:
+        sys.modules["esb_cli.__main__"].main()
+        code = 0
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # without tidying up everything that was imported: that would copy most of the memory
 
 
 if __name__ == "__main__":
