@@ -13,7 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from esb_runtime import _envelope as envelope
+from esb_runtime._ports import DeadLetter
+from esb_runtime._retention import Kept
 from esb_runtime.redis import _keys, _wire
+from esb_runtime.redis._scripts import script
 
 PAGE = Path(__file__).parents[2] / "docs" / "wire-format.md"
 VECTORS: dict[str, Any] = json.loads(re.findall(r"```json\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)[-1])
@@ -61,6 +64,31 @@ def test_a_payload_lies_where_documented(name: str) -> None:
     vector = VECTORS[name]
     if vector["payload_key"] is not None:
         assert _keys.payload_key("event-demo", vector["record"]["message_id"]) == vector["payload_key"]
+
+
+def test_every_key_is_documented() -> None:
+    """The page's tables name every side key and every consumer that is no process, and nothing that the code lacks."""
+    source = Path(_keys.__file__).read_text("utf-8")
+    built = set(re.findall(r"side_prefix\(stream\)\}:(\w+)", source))
+    assert {"p", "own", "retention"} <= built
+    assert set(re.findall(r"`<prefix>:(\w+)", PAGE.read_text("utf-8"))) == built
+    for consumer in (_keys.RELEASED, _keys.left_to("<event>/<version>")):
+        assert f"`{consumer}`" in PAGE.read_text("utf-8")
+
+
+def test_every_field_is_documented() -> None:
+    """The page names every field of entries, payloads, details, dead letters and policies that the code writes."""
+    letter = DeadLetter(id="1-0", message_id="m", reason="r", attempts=1, passed=True)
+    written = {
+        *[str(word) for word in _wire.letter_words(letter, "c")[::2]],
+        *re.findall(r"'(\w+)', ARGV\[3\], '(\w+)', raw", script("dead").source)[0],
+        *[value.decode() for name, value in vars(_wire).items() if name.isupper() and isinstance(value, bytes)],
+        *envelope.Details.__struct_fields__,
+        *Kept.__struct_fields__,
+    }
+    assert {"id", "raw", "passed", "@for", "@x", "headers", "pinned"} <= written
+    text = PAGE.read_text("utf-8")
+    assert {name for name in written if f"`{name}`" not in text} == set()
 
 
 @given(st.lists(st.binary(max_size=40), max_size=20))
