@@ -122,18 +122,25 @@ async def settled(raw: Any, stream: str, group: str) -> bool:
 
 class Proxy:
     """Stands between a client and a server. `cut_after(word)`: the next reply to a command with this word is lost, and
-    its connection with it. `mute()`: every reply is lost, on connections that stay open; `speak()` ends that."""
+    its connection with it. `mute()`: every reply is lost, on connections that stay open; `speak()` ends that.
+    `at(word, n, act)`: the n-th request with this word is on its way when `act` is called."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._target = endpoint
         self._word = b""
         self._muted = False
+        self._awaited = b""
+        self._times = 0
+        self._act: Callable[[], object] = int
         self.cuts = 0
         self.lost = 0
         self.port = 0
 
     def cut_after(self, word: bytes) -> None:
         self._word = word
+
+    def at(self, word: bytes, times: int, act: Callable[[], object]) -> None:
+        self._awaited, self._times, self._act = word, times, act
 
     def mute(self) -> None:
         self._muted = True
@@ -154,6 +161,10 @@ class Proxy:
             while data := await reader.read(65536):
                 asked = data
                 up_writer.write(data)
+                if self._awaited and self._awaited in data:
+                    self._times -= 1
+                    if self._times == 0:
+                        self._act()
 
         async def back() -> None:
             while data := await up_reader.read(65536):

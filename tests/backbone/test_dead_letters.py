@@ -12,7 +12,7 @@ import pytest_asyncio
 from esb_runtime import Backbone, Consume, ConsumerContext, Retry, Store, Unhandled
 from esb_runtime._endpoint import Endpoint
 
-from .kit import AT_ONCE, Jobs, Orders, eventually, running, settled, until
+from .kit import AT_ONCE, Jobs, Orders, eventually, pending, running, settled, until
 
 LETTERS = "{jobs}:dlq:g"
 
@@ -69,6 +69,27 @@ async def test_after_the_attempts(backbone: Backbone, raw: Any) -> None:
     assert letter[b"traceback"].splitlines()[-1].endswith(b'raise ValueError(f"no such job: {n}")')
     assert b"1234" not in letter[b"traceback"]
     assert b"esb_runtime/delivery" not in letter[b"traceback"]
+
+
+async def test_one_that_cannot_be_written(backbone: Backbone, raw: Any) -> None:
+    """Where dead letters cannot be written the event stays pending, and the others are handled all the same."""
+    await raw.set(LETTERS, "somebody else's")
+    picky = Picky()
+    backbone.subscribe(picky, group="g", retry=AT_ONCE)
+    await backbone.batch([Jobs.job(-1), *[Jobs.job(n) for n in range(20)]])
+    async with running(backbone):
+        await until(lambda: set(range(20)) <= set(picky.seen), seconds=60)
+        await eventually(lambda: _only_one_pending(raw), seconds=60)
+        assert await raw.get(LETTERS) == b"somebody else's"
+        await raw.delete(LETTERS)
+        (letter,) = await letters(raw, 1)
+        await eventually(lambda: settled(raw, "jobs", "g"), seconds=60)
+    assert letter[b"attempts"] == b"3"
+    assert picky.seen.count(-1) == 3
+
+
+async def _only_one_pending(raw: Any) -> bool:
+    return await pending(raw, "jobs", "g") == 1
 
 
 async def test_it_owns_its_payload(backbone: Backbone, raw: Any) -> None:

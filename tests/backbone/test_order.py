@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from esb_runtime import Backbone, Consume, ConsumerContext, Ordering, Retry
+from esb_runtime._endpoint import Endpoint
+from esb_runtime.delivery import _engine
+from esb_runtime.redis import _keys
 
 from .conftest import Connect
-from .kit import AT_ONCE, Jobs, Orders, running, until
+from .kit import AT_ONCE, Jobs, Orders, eventually, running, settled, until
 
 
 class Workers(Jobs[Consume]):
@@ -108,6 +112,33 @@ async def test_a_retried_key_holds_up_nobody_else(backbone: Backbone) -> None:
         await until(lambda: len(shop.ended("slow")) == 3)
     assert shop.ended("slow") == [0, 1, 2]
     assert [n for who, n, what in shop.log if (who, what) == ("slow", "start")] == [0, 0, 1, 2]
+
+
+async def test_much_given_back_comes_at_one_look(
+    redis_endpoint: Endpoint, raw: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many events are given back to a stream's owner (a large replay of dead letters), one look brings all."""
+
+    class Again(Jobs[Consume]):
+        def __init__(self) -> None:
+            self.seen: Counter[int] = Counter()
+
+        async def job(self, ctx: ConsumerContext, n: int) -> None:
+            self.seen[n] += 1
+            if self.seen[n] == 2:
+                monkeypatch.setattr(_engine, "OWNERS_TICK", 3600.0)  # there is no second look
+
+    async with Backbone.connect() as backbone:
+        again = Again()
+        backbone.subscribe(again, group="g", ordering=Ordering.KEY)
+        keys = await backbone.batch(Jobs.job(n) for n in range(250))
+        async with running(backbone):
+            await until(lambda: again.seen.total() == 250, seconds=60)
+            await eventually(lambda: settled(raw, "jobs", "g"), seconds=60)
+            ids = [key.id for key in keys]
+            await raw.xclaim("jobs", "g", _keys.RELEASED, 0, ids, retrycount=0, force=True, justid=True)
+            await until(lambda: again.seen.total() == 500, seconds=60)
+            await eventually(lambda: settled(raw, "jobs", "g"), seconds=60)
 
 
 async def test_a_buried_key_goes_on(backbone: Backbone) -> None:

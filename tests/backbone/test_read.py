@@ -29,6 +29,15 @@ async def test_a_token_reads_its_events_typed(backbone: Backbone) -> None:
     assert [delivery.apply(lambda n: n * 2) for delivery in await read(backbone, Jobs.job)] == [0, 2, 4]
 
 
+async def test_reading_again_and_again(backbone: Backbone) -> None:
+    """Every reading sees what came meanwhile, however often one reads."""
+    for n in range(20):
+        key = await Jobs.producer(backbone).job(n)
+        assert [delivery.arguments["n"] for delivery in await read(backbone, Jobs.job)] == list(range(n + 1))
+        assert [delivery.arguments["n"] for delivery in await read(backbone, Jobs.job, since=key)] == [n]
+        assert (await backbone.get(key)).arguments == {"n": n}
+
+
 async def test_a_contract_reads_its_stream(backbone: Backbone) -> None:
     """Reading a contract gives every event of its stream; `only` keeps some, typed."""
     jobs = Jobs.producer(backbone)

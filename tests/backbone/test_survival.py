@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ from esb_runtime import Backbone, Consume, ConsumerContext, Ordering, Start
 from esb_runtime._endpoint import Endpoint
 from esb_runtime.testing import RedisServer
 
-from .kit import LEASE, Jobs, Proxy, eventually, running, settled, until
+from .kit import LEASE, Jobs, Proxy, client, eventually, pending, running, settled, until
 
 WATCHING = {"cmdstat_info", "cmdstat_config|resetstat", "cmdstat_client|setinfo"}
 """What the test itself sends."""
@@ -122,6 +124,35 @@ async def test_a_restarted_server(tmp_path: Any, ordering: Ordering, caplog: pyt
 
 
 @both
+async def test_a_server_that_returns_empty(tmp_path: Any, ordering: Ordering) -> None:
+    """A server that comes back without its data is a new one: the group is made again, and what comes is handled."""
+    server = await RedisServer.start_async(tmp_path, ends_with_process=True)
+    consumer = Collects()
+    async with Backbone.connect(endpoint=server.endpoint.display, deadline=timedelta(seconds=60)) as backbone:
+        backbone.subscribe(consumer, group="g", ordering=ordering, start=Start.END, lease=LEASE)
+        jobs = Jobs.producer(backbone)
+        async with running(backbone):
+            async with client(server.endpoint) as raw:
+                await eventually(lambda: _has_group(raw))
+            await jobs.job(1)
+            await until(lambda: consumer.seen == [1])
+            await asyncio.to_thread(server.kill)
+            assert server.data is not None
+            shutil.rmtree(server.data)
+            server = await RedisServer.start_async(tmp_path, ends_with_process=True)
+            await backbone.batch(Jobs.job(n) for n in range(2, 20))
+            await until(lambda: set(consumer.seen) >= set(range(1, 20)), seconds=60)
+            async with client(server.endpoint) as raw:
+                await eventually(lambda: settled(raw, "jobs", "g"), seconds=60)
+                assert await raw.xlen("jobs") == 18
+        await server.stop_async()
+
+
+async def _has_group(raw: Any) -> bool:
+    return bool(await raw.exists("jobs") and await raw.xinfo_groups("jobs"))
+
+
+@both
 async def test_killed_connections(backbone: Backbone, raw: Any, ordering: Ordering) -> None:
     """Connections that are cut again and again lose nothing."""
     consumer = Collects()
@@ -177,6 +208,41 @@ async def test_an_idle_consumer_is_quiet(backbone: Backbone, raw: Any, ordering:
         stats = await raw.info("commandstats")
     ours = {name: found["calls"] for name, found in stats.items() if name not in WATCHING}
     assert sum(ours.values()) < 20, ours
+
+
+@both
+async def test_waiting_for_a_living_one_is_quiet(raw: Any, redis_endpoint: Endpoint, ordering: Ordering) -> None:
+    """An event that a living process takes long over is neither taken over nor looked at in a hurry by another one."""
+    slow, other = Collects(), Collects()
+    slow.gate.clear()
+    async with Backbone.connect() as one, Backbone.connect() as two:
+        one.subscribe(slow, group="g", ordering=ordering)
+        two.subscribe(other, group="g", ordering=ordering)
+        await Jobs.producer(one).job(1)
+        async with running(one):
+            await eventually(lambda: pending(raw, "jobs", "g"))
+            async with running(two):
+                await asyncio.sleep(1)  # the second one has begun
+                await raw.config_resetstat()
+                await asyncio.sleep(3)
+                stats = await raw.info("commandstats")
+                assert other.seen == []
+                slow.gate.set()
+                await until(lambda: slow.seen == [1])
+    ours = {name: found["calls"] for name, found in stats.items() if name not in WATCHING}
+    assert sum(ours.values()) < 60, ours
+
+
+async def test_many_that_wait_keep_nobody_waiting(backbone: Backbone, raw: Any) -> None:
+    """Each subscription waits on a connection of its own: however many wait, producing and handling go on."""
+    consumers = [Collects() for _ in range(120)]
+    for n, consumer in enumerate(consumers):
+        backbone.subscribe(consumer, group=f"g{n}", ordering=Ordering.NONE)
+    await Jobs.producer(backbone).job(1)
+    async with running(backbone):
+        await until(lambda: all(consumer.seen == [1] for consumer in consumers), seconds=60)
+        await Jobs.producer(backbone).job(2)
+        await until(lambda: all(consumer.seen == [1, 2] for consumer in consumers), seconds=60)
 
 
 async def test_a_stream_that_is_something_else(backbone: Backbone, raw: Any, caplog: pytest.LogCaptureFixture) -> None:

@@ -2,7 +2,8 @@
 
 `once` is `unkeyed` with `idempotent=True`.
 
-MISFORTUNE: `raise:N` raises for each event whose number is a multiple of N, `kill:KEY/NUMBER` ends the process at once.
+MISFORTUNE: `raise:KEY/N` raises for each event of this key whose number is a multiple of N, `kill:KEY/NUMBER` ends the
+process at once.
 """
 
 from __future__ import annotations
@@ -28,13 +29,15 @@ class Handling:
 
     def __init__(self, log: Log, misfortune: str) -> None:
         self._log = log
-        self._kind, _, self._what = misfortune.partition(":")
+        self._kind, _, what = misfortune.partition(":")
+        self._key, _, number = what.partition("/")
+        self._number = int(number or 0)
 
     async def handle(self, key: str, number: int, parcel: Parcel) -> None:
         self._log.write("started", key, number)
-        if self._kind == "kill" and f"{key}/{number}" == self._what:
+        if self._kind == "kill" and (key, number) == (self._key, self._number):
             os.kill(os.getpid(), signal.SIGKILL)
-        if self._kind == "raise" and number % int(self._what) == 0:
+        if self._kind == "raise" and key == self._key and number % self._number == 0:
             raise Misfortune(f"cannot move {parcel.label}")
         if number % 3 == 0:
             await asyncio.sleep(0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from esb_runtime.testing import RedisServer
 
 from .run import Consumers, client, drained, examine, leftovers, start, wait_until
-from .story import GROUP, URI
+from .story import GROUP, URI, lines
 
 SHORT = (12_000, 6.0)
 LONG = (200_000, 60.0)
@@ -48,20 +49,29 @@ def test_killed_consumers_lose_nothing(
 
 @pytest.mark.parametrize("kind", ["keyed", "unkeyed"])
 def test_failing_events_end_as_dead_letters(kind: str, redis_server: RedisServer, tmp_path: Path) -> None:
-    """One event in a hundred always fails: those, and only those, become dead letters, after all their attempts."""
+    """One event in a thousand always fails: those alone become dead letters; only events of their key wait for them."""
     redis_server.clear()
     look = client(redis_server)
-    with Consumers(server=redis_server, arguments=[kind, str(tmp_path), "2", "raise:100"], count=2) as consumers:
-        assert start(redis_server, "produce.py", kind, "0", "10", "4000").wait(120) == 0
+    with Consumers(server=redis_server, arguments=[kind, str(tmp_path), "2", "raise:k3/100"], count=2) as consumers:
+        assert start(redis_server, "produce.py", kind, "0", "10", "5000").wait(120) == 0
         wait_until(lambda: drained(look), seconds=120, what="everything is handled or buried")
         assert consumers.stop() == [0, 0]
     letters = look.xrange(f"{{{URI}}}:dlq:{GROUP}")
-    assert len(letters) == 40
+    assert len(letters) == 5
     for _, fields in letters:
         assert fields[b"attempts"] == b"3"
         assert fields[b"reason"] == b"Misfortune: cannot move ***"
         assert b"consume.py" in fields[b"traceback"]
-    assert examine(tmp_path, ordered=False).handled == 3960
+    assert examine(tmp_path, ordered=False).handled == 4995
+    written = lines(tmp_path)
+    meanwhile: Counter[bool] = Counter()
+    for number in range(100, 600, 100):
+        tries = [n for n, line in enumerate(written) if (line.key, line.number) == ("k3", number)]
+        assert len(tries) >= 3
+        between = [line for n, line in enumerate(written[: tries[-1]]) if n > tries[0] and n not in tries]
+        meanwhile.update(line.key == "k3" for line in between)
+    assert meanwhile[False] > 0, "other keys went on"
+    assert kind == "unkeyed" or meanwhile[True] == 0, "its own key waited"
 
 
 @pytest.mark.parametrize("kind", ["keyed", "unkeyed"])

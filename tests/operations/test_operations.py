@@ -179,3 +179,12 @@ async def test_streams_in_memory_are_read_but_not_inspected() -> None:
         assert [e.arguments for e in await operations.newest(Slice(stream="s"), 1)] == [{"n": 1}]
         with pytest.raises(UsageError, match="cannot be inspected"):
             await operations.server()
+
+
+async def test_who_holds_up_retention_is_one_question(operations: Operations, raw: Connection) -> None:
+    """However many streams there are, a page of them costs one round trip; foreign names are no obstacle."""
+    for n in range(20):
+        await raw.call("XADD", f"s{n}", "*", "a", "b")
+        await raw.call("HSET", f"{{s{n}}}:retention", "maxlen", 1, "handled", 0, "pinned", "dead" if n % 7 == 0 else "")
+    await raw.call("XADD", "odd}name", "*", "a", "b")
+    assert await operations.held_up() == {"s0": "dead", "s7": "dead", "s14": "dead"}

@@ -7,13 +7,22 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+import redis.asyncio
 import trustme
 
-from esb_runtime import Backbone, ChannelUnavailable, EventContract, LoginRefused, Side, event
+from esb_runtime import Backbone, ChannelError, ChannelUnavailable, EventContract, LoginRefused, Side, event
 from esb_runtime.operations import Operations
+from esb_runtime.redis._connection import Connection
 from esb_runtime.testing import RedisServer
+from esb_runtime.testing import _launch as launching
+
+
+def client(server: RedisServer) -> Any:
+    """A plain client."""
+    return redis.asyncio.Redis(host=server.endpoint.host or "", port=server.endpoint.port)
 
 
 class Door(EventContract[Side], uri="door"):
@@ -100,3 +109,38 @@ async def test_a_database_of_its_own(redis_server: RedisServer) -> None:
         assert await opens(backbone)
     async with Backbone.connect(endpoint=redis_server.endpoint.display) as backbone:
         assert await backbone._channel.last_id("door") == "0-0"
+
+
+async def test_a_cluster_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node of a cluster that refers to another node: the call fails at once, in words."""
+    configuration = launching.configuration
+    settings = "cluster-enabled yes\ncluster-port {}\n"
+    monkeypatch.setattr(
+        launching, "configuration", lambda *given: configuration(*given) + settings.format(launching.free_port())
+    )
+    async with (
+        await RedisServer.start_async(tmp_path / "one", ends_with_process=True) as one,
+        await RedisServer.start_async(tmp_path / "other", ends_with_process=True) as other,
+        client(one) as first,
+        client(other) as second,
+    ):
+        await first.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+        bus = (await first.config_get("cluster-port"))["cluster-port"]
+        await second.execute_command("CLUSTER", "MEET", "127.0.0.1", one.endpoint.port, bus)
+        async with asyncio.timeout(60):
+            while b"cluster_state:ok" not in await second.execute_command("CLUSTER", "INFO"):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        async with Backbone.connect(endpoint=other.endpoint.display) as backbone:
+            with pytest.raises(ChannelError, match=r"node of a Redis Cluster.*name a server that stands alone"):
+                await Door.producer(backbone).opened("ann")
+
+
+async def test_a_command_that_is_not_there(redis_server: RedisServer) -> None:
+    """A server that lacks a command is too old: the error says which one esb needs, without repeating arguments."""
+    connection = Connection(redis_server.endpoint)
+    try:
+        with pytest.raises(ChannelError, match=r"esb needs Redis 6\.2 or newer, or Valkey$") as refused:
+            await connection.call("XFUTURE", "secret")
+    finally:
+        await connection.aclose()
+    assert "secret" not in str(refused.value)

@@ -119,7 +119,7 @@ class Fold:
                         await self._handled(event)
                         self._pass(event)
                 await self._view.save(self.position)
-        except BaseException:
+        except BaseException:  # whatever ends the transaction, a cancellation too, undoes it
             self.position = before  # a position on the object was not saved, one in a database was rolled back
             raise
         self._saved = self.position

@@ -97,6 +97,10 @@ class Inspection(Protocol):
         """The groups of a stream, by name."""
         ...
 
+    async def held_up(self, streams: Sequence[str]) -> dict[str, str]:
+        """Those of these streams whose retention a dead group holds up, with that group."""
+        ...
+
     async def kind(self, key: str) -> str:
         """What a key holds in the server's words (`stream`, `string`, ...); `none` when there is no such key."""
         ...

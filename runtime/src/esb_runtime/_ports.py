@@ -202,7 +202,7 @@ class Seat(Protocol):
     async def returned(self) -> list[Taken]:
         """Entries that were given back to the group while this process owns it, as a replayed dead letter is.
 
-        Asks the server only when a heartbeat saw some; without `owned`, `recover` finds them.
+        A page of them, in id order; nothing when there are no more. Without `owned`, `recover` finds them.
         """
         ...
 

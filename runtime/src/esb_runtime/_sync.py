@@ -44,7 +44,7 @@ class SyncBackbone(Sends[Sync]):
         self._closed = False
         try:
             self._backbone = self._wait(_made(make))
-        except BaseException:
+        except BaseException:  # Ctrl-C while connecting too: the thread would outlive the object that nobody gets
             self._end()
             raise
         self.environment = self._backbone.environment

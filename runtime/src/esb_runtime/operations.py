@@ -111,7 +111,7 @@ class Operations:
         operations = cls(Backbone.connect(endpoint=endpoint, password=password))
         try:
             await operations.now()
-        except BaseException:
+        except BaseException:  # a cancellation too must leave no connection behind
             await operations.aclose()
             raise
         return operations
@@ -305,8 +305,12 @@ class Operations:
 
     async def held_up(self) -> dict[str, str]:
         """The streams whose retention is held up, with the dead group that does it."""
-        kept = [(name, await self.retention(name)) for name in await self.names()]
-        return {name: policy.pinned for name, policy in kept if policy is not None and policy.pinned}
+        names = await self.names()
+        inspection = self._inspection()
+        found: dict[str, str] = {}
+        for at in range(0, len(names), PAGE):
+            found |= await inspection.held_up(names[at : at + PAGE])
+        return found
 
     # --- producing without a contract
 

@@ -179,12 +179,20 @@ class Engine:
             while True:
                 await asyncio.sleep(OWNERS_TICK if self._policy.ordered else TICK)
                 if self._policy.ordered:
-                    await self._runner.room()
-                    self._admit(await self._seat.returned())
+                    await self._take_back()
                 else:
                     await self._recover()
         except Exception as error:  # noqa: BLE001 - it ends the session, as if the read had met it
             self._interrupt(error)
+
+    async def _take_back(self) -> None:
+        """Admit everything that was given back to the group, page after page: a replay may bring many dead letters."""
+        while True:
+            await self._runner.room()
+            taken = await self._seat.returned()
+            if not taken:
+                return
+            self._admit(taken)
 
     def _admit(self, taken: Sequence[Taken]) -> None:
         if taken and self._heartbeat is not None:

@@ -110,7 +110,7 @@ class Settler:
                 await self._seat.settle(Settlements(handled=[], failed=[], dead=[letter]))
                 dead.pop(0)
                 self._tell(job, cleared)
-        except BaseException:
+        except BaseException:  # a cancellation too: an outcome that is forgotten would leave its event pending for ever
             if cleared != self._cleared:
                 handled, failed, dead = [], [], []  # let go of meanwhile: they are not this process's to write
             self._handled, self._failed, self._dead = (

@@ -32,6 +32,8 @@ _PASSING = re.compile(
 )
 """Answers of a server that may be well again soon: they count as unavailable. Before Redis 7 they stand inside the
 error of a script, not at its beginning."""
+_UNKNOWN = re.compile(r"unknown (redis )?command", re.IGNORECASE)
+"""What servers say of a command that they do not have, inside scripts too."""
 LOGIN = ("NOAUTH", "WRONGPASS", "NOPERM", "invalid username-password", "unauthenticated")
 """Answers of a server that does not let this user in, or not this far."""
 SOCKET_TIMEOUT = 10.0
@@ -182,6 +184,7 @@ def options(endpoint: Endpoint, *, timeout: float | None, library: Any) -> dict[
         "socket_connect_timeout": CONNECT_TIMEOUT if timeout is None else min(CONNECT_TIMEOUT, timeout),
         "protocol": 2,
         "retry": retry_type(NoBackoff(), 0),
+        "max_connections": 2**31,  # every subscription waits on one of its own; redis-py's own bound is an error at 100
         "decode_responses": False,
     }
     if endpoint.unix_socket:
@@ -231,6 +234,15 @@ def _answered(endpoint: str, error: errors.ResponseError, stream: str, group: st
         return WrongKeyType(stream, "stream")
     if any(word in text for word in LOGIN):
         return LoginRefused(endpoint, words_of(error))
+    if isinstance(error, errors.AskError):  # MOVED too
+        return ChannelError(
+            f"Redis at {endpoint} is a node of a Redis Cluster, which this version of esb does not speak: "
+            "name a server that stands alone"
+        )
+    if _UNKNOWN.search(text):
+        return ChannelError(
+            f"Redis at {endpoint} lacks a command: {words_of(error)}. esb needs Redis 6.2 or newer, or Valkey"
+        )
     if isinstance(error, errors.OutOfMemoryError | errors.ReadOnlyError) or passing(text):
         return ChannelUnavailable(endpoint, words_of(error))
     return ChannelError(f"Redis at {endpoint}: {words_of(error)}")

@@ -14,6 +14,7 @@ from . import _keys, _wire
 from ._connection import Connection
 from ._frames import Word
 from ._refusals import refusal
+from ._trimming import held_up
 
 SETTINGS = ("appendonly", "appendfsync", "maxmemory-policy", "hash-max-listpack-value")
 FEATURES = ("HEXPIRE", "HSETEX", "XACKDEL", "XNACK", "WAITAOF", "FUNCTION")
@@ -194,6 +195,10 @@ class RedisInspection(Inspection):
             )
             for name, each, living in zip(names, real, alive, strict=True)
         )
+
+    async def held_up(self, streams: Sequence[str]) -> dict[str, str]:
+        """Those of these streams whose retention a dead group holds up, with that group."""
+        return await held_up(self._connection, streams)
 
     async def kind(self, key: str) -> str:
         """What a key holds, in the server's words."""

@@ -42,14 +42,19 @@ def effective_tag(key: str) -> str | None:
     return key[start + 1 : end] if start >= 0 and end > start + 1 else None
 
 
+def has_sides(stream: str) -> bool:
+    """Whether a stream of this key can have side keys: with a `}` but no tag, none could share its slot."""
+    return effective_tag(stream) is not None or "}" not in stream
+
+
 def side_prefix(stream: str) -> str:
     """What every side key of a stream begins with: the stream's key, tagged.
 
-    Raises `UsageError` for a key that contains `}` without an effective tag: no side key could share its slot.
+    Raises `UsageError` for a key that cannot have any.
     """
     if effective_tag(stream) is not None:
         return stream
-    if "}" in stream:
+    if not has_sides(stream):
         raise UsageError(
             f"stream {stream!r} contains '}}' but no hash tag; write {{...}} around a part of it, or leave braces out"
         )

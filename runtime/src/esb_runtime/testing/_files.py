@@ -138,7 +138,7 @@ def _lock(path: Path, *, probe: bool = False) -> int:
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB if probe else fcntl.LOCK_EX)
-    except BaseException:
+    except BaseException:  # Ctrl-C while waiting too: a descriptor that stays open would keep the lock once it got it
         os.close(handle)
         raise
     return handle

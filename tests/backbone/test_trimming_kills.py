@@ -1,0 +1,70 @@
+"""Processes that are killed while they trim: no event without its payload, no payload without its event."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from asyncio.subprocess import Process
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from esb_runtime import Backbone
+from esb_runtime._endpoint import Endpoint
+
+from .kit import Jobs, Proxy, eventually, settled
+
+EVENTS = 3000
+TRIM = ("esb_cli", "trim", "jobs", "--maxlen", "100", "--yes")
+RETAIN = ("backbone.retaining",)
+REMOVING = b"\r\ntrim\r\n"
+"""What a request that removes has, and one that only counts has not."""
+MOMENTS = (1, 3, 9)
+"""With which of these requests on its way the process dies."""
+
+
+async def start(endpoint: str, *module: str) -> Process:
+    """A Python process that finds the server there."""
+    environment = {**os.environ, "REDIS_EVENT_SOURCE_ENDPOINT": endpoint, "PYTHONPATH": str(Path(__file__).parents[1])}
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", *module, env=environment, stdout=asyncio.subprocess.DEVNULL
+    )
+
+
+async def whole(raw: Any) -> bool:
+    """Whether every event has its payload and every payload its event."""
+    events = {b"{jobs}:p:" + fields[b"i"] for _, fields in await raw.xrange("jobs")}
+    return events == {key async for key in raw.scan_iter("{jobs}:p:*", count=5000)}
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("module", [TRIM, RETAIN], ids=["esb trim", "consumer"])
+async def test_killed_while_trimming(module: tuple[str, ...], redis_endpoint: Endpoint, raw: Any) -> None:
+    """Killed with -9 at several moments of a trim, each time the rest is whole; the next process ends the work."""
+    async with Backbone.connect() as backbone:
+        await backbone.batch(Jobs.job(n) for n in range(EVENTS))
+    left = [EVENTS]
+    for times in MOMENTS:
+        async with Proxy(redis_endpoint).open() as proxy:
+            process = await start(proxy.endpoint, *module)
+            proxy.at(REMOVING, times, process.kill)
+            assert await asyncio.wait_for(process.wait(), 60) == -signal.SIGKILL
+        await eventually(lambda: whole(raw))
+        left.append(await raw.xlen("jobs"))
+    assert left == sorted(left, reverse=True)
+    assert EVENTS > left[-1] > 100, "each died in the middle of its work"
+    last = await start(redis_endpoint.display, *module)
+    await eventually(lambda: _trimmed(raw), seconds=60)
+    if module is RETAIN:
+        await eventually(lambda: settled(raw, "jobs", "g"), seconds=60)
+        last.send_signal(signal.SIGTERM)
+    assert await asyncio.wait_for(last.wait(), 60) == 0
+    assert await whole(raw)
+    assert await raw.xlen("jobs") == 100
+
+
+async def _trimmed(raw: Any) -> bool:
+    return await raw.xlen("jobs") == 100
