@@ -14,6 +14,7 @@ import pytest_asyncio
 
 from esb_runtime import Backbone, Consume, ConsumerContext, Ordering, Start
 from esb_runtime._endpoint import Endpoint
+from esb_runtime.redis._seat import RedisSeat
 from esb_runtime.testing import RedisServer
 
 from .kit import LEASE, Jobs, Proxy, client, eventually, pending, running, settled, until
@@ -191,6 +192,35 @@ async def test_a_lost_reply(redis_endpoint: Endpoint, raw: Any, ordering: Orderi
             await eventually(lambda: settled(raw, "jobs", "g"))
         assert proxy.cuts == 1
     assert attempts == [(n, 1) for n in range(5)]
+
+
+@both
+async def test_an_answer_that_is_old_news(
+    backbone: Backbone, raw: Any, ordering: Ordering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is handled while the server's list of this process's events is on its way is not handled again."""
+    mine = RedisSeat.mine
+
+    async def late(seat: RedisSeat, after: str, count: int) -> Any:
+        answer = await mine(seat, after, count)
+        await eventually(lambda: _nothing_pending(raw))
+        return answer
+
+    monkeypatch.setattr(RedisSeat, "mine", late)
+    await backbone.batch(Jobs.job(n) for n in range(50))
+    await raw.xgroup_create("jobs", "g", "0")
+    await raw.xreadgroup("g", "somebody who died", {"jobs": ">"}, count=50)
+    consumer = Collects()
+    backbone.subscribe(consumer, group="g", ordering=ordering)
+    async with running(backbone):
+        await until(lambda: len(consumer.seen) >= 50)
+        await Jobs.producer(backbone).job(50)
+        await until(lambda: 50 in consumer.seen)
+    assert consumer.seen == list(range(51))
+
+
+async def _nothing_pending(raw: Any) -> bool:
+    return await pending(raw, "jobs", "g") == 0
 
 
 @both

@@ -156,11 +156,11 @@ class Engine:
 
     async def _reconcile(self) -> None:
         """Admit what the group counts as ours though no reply ever said so (the reply was lost)."""
+        known = self._runner.in_hand()  # asked first: what is handled meanwhile may still stand in the server's answer
         after: str | None = "0-0"
         while after is not None:
             taken, after = await self._seat.mine(after, PAGE)
-            unknown = [one for one in taken if not self._runner.holds(one.stored.key.id)]
-            for one in unknown:
+            for one in [each for each in taken if each.stored.key.id not in known]:
                 await self._runner.room()
                 self._admit([_as_it_arrived(one)])
 

@@ -58,9 +58,9 @@ class Runner:
 
     # --- what the engine asks
 
-    def holds(self, id_: str) -> bool:
-        """Whether this event is in this process's hands."""
-        return id_ in self._jobs
+    def in_hand(self) -> frozenset[str]:
+        """The ids of the events that are in this process's hands now."""
+        return frozenset(self._jobs)
 
     @property
     def busy(self) -> bool:
