@@ -22,7 +22,7 @@ TRIM = ("esb_cli", "trim", "jobs", "--maxlen", "100", "--yes")
 RETAIN = ("backbone.retaining",)
 REMOVING = b"\r\ntrim\r\n"
 """What a request that removes has, and one that only counts has not."""
-MOMENTS = (1, 3, 9)
+MOMENTS = (1, 5, 16)
 """With which of these requests on its way the process dies."""
 
 

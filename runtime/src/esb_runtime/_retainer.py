@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from random import random
 
 from ._errors import ChannelError
@@ -13,8 +14,8 @@ from ._trim import cut_of, trim
 
 logger = logging.getLogger("esb_runtime")
 
-SLICES = 500
-"""Most slices of one turn; what is left waits for the next one."""
+SHARE = 0.5
+"""Of the time between two turns, so much may be spent on one; what is left waits for the next one."""
 
 
 class Retainer:
@@ -52,10 +53,10 @@ class Retainer:
 
     async def _trim(self) -> Trimmed | None:
         """Trim a bounded part; None when something is left to do."""
-        done, slices = Trimmed(), 0
+        done, ends = Trimmed(), time.monotonic() + SHARE * self._policy.every.total_seconds()
         async for so_far in trim(self._channel, self._stream, await cut_of(self._channel, self._stream, self._policy)):
-            done, slices = so_far, slices + 1
-            if slices >= SLICES or self._stopping.is_set():
+            done = so_far
+            if time.monotonic() > ends or self._stopping.is_set():
                 return None
             await asyncio.sleep(0.001)  # the server's other clients, and this loop's handlers, come between
         return done

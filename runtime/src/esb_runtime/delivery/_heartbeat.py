@@ -13,7 +13,7 @@ from .._ports import Seat
 
 BUSY = 1.0
 """Seconds between two beats while events come: as old as the group's floor may get."""
-IDLE = 10.0
+IDLE = 15.0
 """Seconds between two beats while nothing comes (or a third of the lease, if that is less)."""
 
 
