@@ -36,6 +36,7 @@ COMMANDS: tuple[str, ...] = (
     "reset",
     "dlq",
     "trim",
+    "bench",
     "profile",
     "doctor",
 )

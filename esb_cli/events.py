@@ -198,4 +198,4 @@ def _padded(text: str, width: int) -> str:
 
 def _rfc3339(moment: datetime | None) -> str | None:
     """Always with microseconds, so that texts sort as times."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ") if moment else None
+    return f"{moment.astimezone(UTC).isoformat(timespec='microseconds')[:-6]}Z" if moment else None

@@ -1,4 +1,4 @@
-"""Lines that come in: from a file or from stdin, in pieces as they come, with their numbers."""
+"""Lines that come in, in pieces as they come, with their numbers: from a file, from stdin, or the same one again."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ PIECE = 1 << 18
 AT_ONCE = 500
 AHEAD = 4
 """Pieces that are read before the first one is used."""
+
+
+GRAIN = 0.05
+"""Seconds of a rate whose lines go together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +53,27 @@ async def incoming(file: Path) -> AsyncIterator[list[Line]]:
         lines = [line for line in lines if line.text.strip()]
         for at in range(0, len(lines), AT_ONCE):
             yield lines[at : at + AT_ONCE]
+
+
+async def repeated(text: bytes, count: int) -> AsyncIterator[list[Line]]:
+    """The same line so many times, each with a number of its own."""
+    for first in range(1, count + 1, AT_ONCE):
+        yield [Line(number=number, text=text) for number in range(first, min(first + AT_ONCE, count + 1))]
+
+
+async def paced(pieces: AsyncIterator[list[Line]], rate: float | None) -> AsyncIterator[list[Line]]:
+    """The same lines, at most `rate` a second; a few at a time where they are many."""
+    import asyncio
+
+    loop = asyncio.get_running_loop()
+    began, done = loop.time(), 0
+    async for piece in pieces:
+        size = len(piece) if rate is None else max(int(rate * GRAIN), 1)
+        for at in range(0, len(piece), max(size, 1)):
+            if rate is not None:
+                await asyncio.sleep(max(began + done / rate - loop.time(), 0.0))
+            yield piece[at : at + size]
+            done += len(piece[at : at + size])
 
 
 async def _pieces(descriptor: int) -> AsyncIterator[bytes]:

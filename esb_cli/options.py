@@ -75,6 +75,10 @@ EventOption = Annotated[
         autocompletion=events,
     ),
 ]
+RateOption = Annotated[
+    float | None,
+    typer.Option("--rate", min=0.001, metavar="N", help="At most so many events a second.", show_default=False),
+]
 ShowPersonalOption = Annotated[bool, typer.Option("--show-personal", help="Show personal arguments unmasked.")]
 IdleOption = Annotated[
     str | None,

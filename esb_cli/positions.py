@@ -110,6 +110,18 @@ def duration(text: str) -> timedelta:
     return timedelta(milliseconds=float(total))
 
 
+def earlier(one: str, other: str) -> str:
+    """The earlier one of two upper bounds."""
+
+    def order(bound: str) -> tuple[int, int]:
+        if bound == "+":
+            return _LAST_SEQUENCE, _LAST_SEQUENCE
+        milliseconds, _, sequence = bound.partition("-")
+        return int(milliseconds), int(sequence or 0)
+
+    return min(one, other, key=order)
+
+
 def _milliseconds(word: str, now: int) -> int:
     """Each form in turn; raises `ValueError` for none of them."""
     if _UNIX.fullmatch(word):

@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from esb_cli import connection, positions, terminal
-from esb_cli.expressions import conditions
 from esb_cli.failures import Exit, Failure
-from esb_cli.options import (
-    EndpointOption,
-    EnvironmentOption,
-    EventOption,
-    PassFileOption,
-    SinceOption,
-    StreamArgument,
-    UntilOption,
-    WhereOption,
-)
+from esb_cli.options import EnvironmentOption, Server, StreamArgument, spread
+from esb_cli.partial_file import PartialFile
 from esb_cli.progress import Progress
+from esb_cli.selection import Range, Selection
 
 if TYPE_CHECKING:
-    from esb_runtime.operations import Condition, Operations, Slice
+    from esb_runtime.operations import Operations, Slice
 
 
+@spread
 def command(
     uri: StreamArgument,
     *,
@@ -38,13 +29,9 @@ def command(
         Path, typer.Option("--to", metavar="FILE", help="Write here (- is stdout); a file is complete or not there.")
     ] = Path("-"),
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a file that was interrupted.")] = False,
-    since: SinceOption = None,
-    until: UntilOption = None,
-    event: EventOption = None,
-    where: WhereOption = None,
+    range_: Range,
     environment: EnvironmentOption = "",
-    endpoint: EndpointOption = None,
-    pass_file: PassFileOption = None,
+    server: Server,
 ) -> None:
     """Write events as lines of JSON that lose nothing; `esb import` reads them.
 
@@ -60,68 +47,29 @@ def command(
     """
     import asyncio
 
-    plan = Plan(
-        uri=uri,
-        environment=environment,
-        to=to,
-        resume=resume,
-        since=since,
-        until=until,
-        only=frozenset(event or ()),
-        where=conditions(where),
-    )
+    from esb_runtime.operations import stream_key
+
     if str(to) == "-" and resume:
         raise Failure("--resume goes on with a file: name it with --to", Exit.USAGE)
-    if str(to) != "-" and to.exists():
-        raise Failure(f"{to} is there already; remove it, or name another file", Exit.USAGE)
-    problems = asyncio.run(_export(connection.choose(endpoint, pass_file), plan))
+    selection = range_.selection()
+    partial = None if str(to) == "-" else PartialFile(to, stream_key(uri, environment))
+    problems = asyncio.run(_export(server.choose(), stream_key(uri, environment), selection, partial, resume=resume))
     if problems:
         terminal.note(f"{terminal.count(len(problems), 'event')} could not be read; the first: {problems[0]}")
         raise typer.Exit(Exit.FAILED)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What to write, and where to."""
-
-    uri: str
-    environment: str
-    to: Path
-    resume: bool
-    since: str | None
-    until: str | None
-    only: frozenset[str]
-    where: Sequence[Condition]
-
-    @property
-    def draft(self) -> Path:
-        """The file while it is not complete."""
-        return self.to.with_name(f".{self.to.name}.part")
-
-    def part(self, stream: str, now: int, newest: str) -> Slice:
-        """The range; what comes from now on is not in it."""
-        from esb_runtime.operations import Slice
-
-        return Slice(
-            stream=stream,
-            first=positions.first_id(self.since, now=now) if self.since is not None else "-",
-            last=positions.last_id(self.until, now=now) if self.until is not None else newest,
-            only=self.only,
-            where=self.where,
-        )
-
-
-async def _export(chosen: connection.Connection, plan: Plan) -> list[str]:
+async def _export(
+    chosen: connection.Connection, stream: str, selection: Selection, partial: PartialFile | None, *, resume: bool
+) -> list[str]:
     """Write everything; returns what could not be read, in words."""
-    from esb_runtime.operations import stream_key
-
     async with connection.connected(chosen) as operations:
-        stream = stream_key(plan.uri, plan.environment)
-        await operations.require(stream)
-        part = plan.part(stream, await operations.now(), await operations.last_id(stream))
-        if str(plan.to) == "-":
+        part = await selection.of_stream(operations, stream)
+        if partial is None:
             return await _to_stdout(operations, part)
-        return await _to_file(operations, part, plan)
+        if resume and (reached := partial.resume()):
+            part = replace(part, first=positions.later(part.first, f"({reached}"))
+        return await _to_file(operations, part, partial)
 
 
 async def _to_stdout(operations: Operations, part: Slice) -> list[str]:
@@ -139,57 +87,16 @@ async def _to_stdout(operations: Operations, part: Slice) -> list[str]:
     return problems
 
 
-async def _to_file(operations: Operations, part: Slice, plan: Plan) -> list[str]:
+async def _to_file(operations: Operations, part: Slice, partial: PartialFile) -> list[str]:
     """Write beside the file until it is complete; what an interruption leaves is where `--resume` goes on."""
-    from dataclasses import replace
-
     problems: list[str] = []
-    with _opened(plan.draft, fresh=not plan.resume) as stream:
-        reached, done = _last(stream, part.stream)
-        part = replace(part, first=positions.later(part.first, f"({reached}") if reached else part.first)
-        if reached:
-            terminal.note(f"going on behind {reached}, with {terminal.count(done, 'event')} written")
-        census = await operations.census(part)
-        with Progress(f"writing {plan.to.name}", total=census.total) as progress:
-            written = 0
-            try:
-                async for page in operations.export(part):
-                    problems += page.problems
-                    stream.write(b"".join(line + b"\n" for line in page.lines))
-                    written += len(page.lines)
-                    progress.to(written)
-            except BaseException:
-                terminal.note(f"interrupted; --resume goes on with {plan.draft}")
-                raise
-    plan.draft.replace(plan.to)
-    terminal.note(f"{terminal.count(done + written, 'event')} written to {plan.to}")
+    census = await operations.census(part)
+    written = 0
+    with partial, Progress(f"writing {partial.file.name}", total=census.total) as progress:
+        async for page in operations.export(part):
+            problems += page.problems
+            partial.write(page.lines)
+            written += len(page.lines)
+            progress.to(written)
+    terminal.note(f"{terminal.count(partial.reached.lines + written, 'event')} written to {partial.file}")
     return problems
-
-
-def _opened(draft: Path, *, fresh: bool) -> BinaryIO:
-    """The file, for its owner alone: it holds whole events."""
-    flags = os.O_RDWR | os.O_CREAT | (os.O_TRUNC if fresh else 0)
-    return os.fdopen(os.open(draft, flags, 0o600), "r+b")
-
-
-def _last(stream: BinaryIO, source: str) -> tuple[str, int]:
-    """The id of the last whole line and how many there are; a line that was cut off is taken away.
-
-    Raises `Failure` (5) for a file that is no export of this stream.
-    """
-    done, end, last = 0, 0, b""
-    for line in stream:
-        if line.endswith(b"\n"):
-            done, end, last = done + 1, end + len(line), line
-    stream.truncate(end)
-    stream.seek(end)
-    if not last:
-        return "", 0
-    try:
-        document: Any = json.loads(last)
-        held, _, id_ = str(document["key"]).rpartition("/")
-    except (ValueError, KeyError, TypeError):
-        held, id_ = "", ""
-    if held != source or not id_:
-        raise Failure("the file that --resume found is no export of this stream; remove it", Exit.BAD_DATA)
-    return id_, done

@@ -10,13 +10,14 @@ import typer
 
 from esb_cli import connection, lines, terminal
 from esb_cli.failures import Exit, Failure
-from esb_cli.options import EndpointOption, EnvironmentOption, PassFileOption, StreamArgument
+from esb_cli.options import EnvironmentOption, Server, StreamArgument, spread
 from esb_cli.progress import Progress
 
 if TYPE_CHECKING:
     from esb_runtime.operations import Operations, Record
 
 
+@spread
 def command(
     uri: StreamArgument,
     *,
@@ -25,8 +26,7 @@ def command(
     ),
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only check the lines.")] = False,
     environment: EnvironmentOption = "",
-    endpoint: EndpointOption = None,
-    pass_file: PassFileOption = None,
+    server: Server,
 ) -> None:
     """Store events that `esb export` wrote: ids, times, headers and links as they were.
 
@@ -41,7 +41,7 @@ def command(
     """
     import asyncio
 
-    asyncio.run(_import(connection.choose(endpoint, pass_file), uri, environment, file, dry_run=dry_run))
+    asyncio.run(_import(server.choose(), uri, environment, file, dry_run=dry_run))
 
 
 async def _import(chosen: connection.Connection, uri: str, environment: str, file: Path, *, dry_run: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,28 +11,19 @@ import typer
 from esb_cli import connection, positions, terminal
 from esb_cli.completion import streams
 from esb_cli.events import EventPrinter, Masks
-from esb_cli.expressions import MEMBERS, Template, conditions, form
+from esb_cli.expressions import MEMBERS, Template
 from esb_cli.failures import Exit, Failure
-from esb_cli.options import (
-    EndpointOption,
-    EnvironmentOption,
-    EventOption,
-    OutputOption,
-    PassFileOption,
-    ShowPersonalOption,
-    SinceOption,
-    TemplateOption,
-    UntilOption,
-    WhereOption,
-)
+from esb_cli.options import EnvironmentOption, Printed, Server, ShowPersonalOption, spread
+from esb_cli.selection import Range, Selection
 from esb_cli.terminal import Output
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from esb_runtime.operations import Condition, Operations, PlainEvent, Slice
+    from esb_runtime.operations import Operations, PlainEvent, Slice
 
 
+@spread
 def command(
     uris: Annotated[
         list[str],
@@ -43,22 +34,22 @@ def command(
         int | None, typer.Option("-n", "--count", min=0, metavar="N", help="The last N events (default 10).")
     ] = None,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on with new events until Ctrl-C.")] = False,
-    since: SinceOption = None,
-    until: UntilOption = None,
-    event: EventOption = None,
-    where: WhereOption = None,
-    output: OutputOption = Output.AUTO,
-    template: TemplateOption = None,
+    range_: Range,
+    group: Annotated[
+        str | None,
+        typer.Option("--group", metavar="GROUP", help="Only what this group has not handled.", show_default=False),
+    ] = None,
+    printed: Printed,
     no_payload: Annotated[bool, typer.Option("--no-payload", help="Leave the arguments out.")] = False,
     show_personal: ShowPersonalOption = False,
     environment: EnvironmentOption = "",
-    endpoint: EndpointOption = None,
-    pass_file: PassFileOption = None,
+    server: Server,
 ) -> None:
     """Show the last events of streams, and follow them with -f.
 
-    Touches no consumer group. With --since or --until it shows the whole range, or its last N with -n. -f also waits
-    for streams that are not there yet, named or matching a pattern.
+    Touches no consumer group; --group shows what one has not handled: what it has in hand, and what is to come. With
+    --since or --until it shows the whole range, or its last N with -n. -f also waits for streams that are not there
+    yet, named or matching a pattern.
 
     \b
     Examples:
@@ -66,25 +57,26 @@ def command(
       esb tail event-demo --since -1h --event order_placed
       esb tail orders 'shop.*' -f -o json | jq .args
       esb tail event-demo --since -1h --where "args.product_id == `7`"
+      esb tail event-demo --group shipping -n 100
       esb tail event-demo -f --template '{{at}} {{event}} {{args.email}}'
     """
     import asyncio
 
-    if follow and until is not None:
+    if follow and range_.until is not None:
         raise Failure("--follow has no end: leave out --until, or -f", Exit.USAGE)
+    if follow and group is not None:
+        raise Failure("--group shows what is unhandled now, -f what comes: every new event is that", Exit.USAGE)
     plan = Plan(
         uris=uris,
         environment=environment,
-        count=10 if count is None and since is None and until is None else count,
+        count=10 if count is None and range_.since is None and range_.until is None else count,
         follow=follow,
-        since=since,
-        until=until,
-        only=frozenset(event or ()),
-        where=conditions(where),
+        selection=range_.selection(),
+        group=group,
         payload=not no_payload,
     )
-    chosen = connection.choose(endpoint, pass_file)
-    shape = form(output, template, MEMBERS)
+    chosen = server.choose()
+    shape = printed.form(MEMBERS)
     asyncio.run(_tail(chosen, plan, shape, Masks.of_workspace(show_personal=show_personal)))
 
 
@@ -96,10 +88,8 @@ class Plan:
     environment: str
     count: int | None
     follow: bool
-    since: str | None
-    until: str | None
-    only: frozenset[str]
-    where: Sequence[Condition]
+    selection: Selection
+    group: str | None
     payload: bool
 
     def patterns(self) -> list[str]:
@@ -107,14 +97,6 @@ class Plan:
         from esb_runtime.operations import stream_key
 
         return [stream_key(uri, self.environment) for uri in self.uris if _is_pattern(uri)]
-
-    def part(self, stream: str, now: int, newest: str) -> Slice:
-        """The range of one stream; its end is fixed now, so that following begins exactly behind it."""
-        from esb_runtime.operations import Slice
-
-        first = positions.first_id(self.since, now=now) if self.since is not None else "-"
-        last = positions.last_id(self.until, now=now) if self.until is not None else newest
-        return Slice(stream=stream, first=first, last=last, only=self.only, where=self.where)
 
 
 async def _tail(chosen: connection.Connection, plan: Plan, shape: tuple[Output, Template | None], masks: Masks) -> None:
@@ -136,19 +118,27 @@ async def _tail(chosen: connection.Connection, plan: Plan, shape: tuple[Output, 
             reached[stream] = await operations.last_id(stream)
             if reached[stream] == "0-0" and not (plan.follow and await _to_come(operations, stream)):
                 await operations.require(stream)
-        parts = [plan.part(stream, now, reached[stream]) for stream in keys]
+        parts = [plan.selection.part(stream, now=now, newest=reached[stream]) for stream in keys]
+        parts = [await _of_group(operations, part, plan.group) for part in parts] if plan.group else parts
         async for event in _history(operations, plan, parts):
             _print(printer, event)
         if plan.follow:
             async for event in operations.follow(
                 reached,
                 patterns=plan.patterns(),
-                only=plan.only,
-                where=plan.where,
+                only=plan.selection.only,
+                where=plan.selection.where,
                 payload=plan.payload,
                 outage=_outage,
             ):
                 _print(printer, event)
+
+
+async def _of_group(operations: Operations, part: Slice, group: str) -> Slice:
+    """What a group has not handled; nothing below the first event that it has in hand, or was not given yet."""
+    found = (await operations.group(part.stream, group)).summary
+    first = found.oldest_pending or f"({found.last_delivered}"
+    return replace(part, first=positions.later(part.first, first), unhandled_by=group)
 
 
 async def _keys(operations: Operations, plan: Plan) -> list[str]:

@@ -71,7 +71,7 @@ def test_a_file_is_complete_or_goes_on(esb: Esb, server: redis.Redis) -> None:
     assert (esb.folder / "half.jsonl").read_bytes() == text
     assert not half.exists()
     (esb.folder / ".other.jsonl.part").write_bytes(b'{"key": "other/1-0"}\n')
-    assert "no export of this stream" in esb.fails(5, "export", "s", "--to", "other.jsonl", "--resume")
+    assert "is not about s;" in esb.fails(5, "export", "s", "--to", "other.jsonl", "--resume")
     esb.ok("import", "copy", "--from", "half.jsonl")
     assert whole(server, "copy") == whole(server, "s")
 
@@ -110,4 +110,4 @@ def test_an_interrupted_copy_goes_on_where_the_target_ends(esb: Esb, server: red
     linked = [line["meta"].get("linked") for line in esb.lines("tail", "copy", "-n", "100")]
     assert [key for key in linked if key] == keys
     assert "nothing to replay" in esb("replay", "s", "--to-uri", "copy", "--resume").stderr
-    assert "--to-uri" in esb.fails(2, "replay", "s", "--to-file", "x", "--resume")
+    assert "can be gone on with" in esb.fails(2, "replay", "s", "--to-file", "-", "--resume")

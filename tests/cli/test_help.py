@@ -15,7 +15,22 @@ from esb_cli.app import COMMANDS
 
 HEAVY = ("redis", "rich", "copier", "msgpack", "msgspec", "esb_runtime", "asyncio", "jinja2", "yaml")
 """Pydantic is not here: typer 0.29 itself checks a command's options with it."""
-MINE = ("produce", "tail", "get", "replay", "ls", "show", "groups", "pending", "claim", "reset", "profile", "doctor")
+MINE = (
+    "produce",
+    "tail",
+    "get",
+    "replay",
+    "ls",
+    "show",
+    "groups",
+    "pending",
+    "claim",
+    "reset",
+    "profile",
+    "doctor",
+    "bench",
+    "export",
+)
 
 
 def imported(*words: str) -> set[str]:

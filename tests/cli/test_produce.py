@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -176,3 +177,58 @@ def test_an_idempotency_key_is_the_message_id(esb: Esb) -> None:
     assert esb.ok("produce", "s", "e", "--idempotency-key", "order-1") == first
     assert esb.lines("tail", "s")[0]["meta"]["message_id"] == "order-1"
     esb.fails(2, "produce", "s", "e", "--idempotency-key", "")
+
+
+def test_many_events_from_one_command(esb: Esb) -> None:
+    """--count numbers events from 1; placeholders are filled in anew for each, in --arg and --json alike."""
+    text = '{"n": {{n}}, "at": "{{now}}", "word": "{{ n }}nd"}'
+    keys = esb.ok("produce", "s", "e", "--json", text, "-a", "id={{uuid}}", "--count", "1203").splitlines()
+    found = esb.lines("tail", "s", "--since", "start")
+    assert [event["key"] for event in found] == keys
+    assert [event["args"]["n"] for event in found] == list(range(1, 1204))
+    assert len({event["args"]["id"] for event in found}) == 1203
+    assert found[1]["args"]["word"] == "2nd"
+    assert {datetime.fromisoformat(event["args"]["at"]).tzinfo for event in found} == {UTC}
+
+
+def test_a_rate_bounds_many_events(esb: Esb) -> None:
+    """--rate is a bound by the clock: event n is not sent before n / rate seconds have passed."""
+    keys = esb.ok("produce", "s", "e", "--count", "6", "--rate", "20").splitlines()
+    times = [int(key.partition("/")[2].partition("-")[0]) for key in keys]
+    assert times[-1] - times[0] >= 240
+
+
+def test_placeholders_in_files_and_message_ids(esb: Esb, server: redis.Redis) -> None:
+    """In a file {{n}} is the line's number; in an idempotency key it makes a repeated command store nothing twice."""
+    esb.ok("produce", "s", "e", "--file", "-", stdin='{"n": {{n}}}\n\n{"n": {{n}}}\n')
+    assert [event["args"]["n"] for event in esb.lines("tail", "s")] == [1, 3]
+    for _ in range(2):
+        esb.ok("produce", "ids", "e", "--count", "3", "--idempotency-key", "load-{{n}}")
+    assert server.xlen("ids") == 3
+
+
+def test_a_bad_event_of_many_stops_at_its_number(workspace: Esb, server: redis.Redis) -> None:
+    """What comes before it is stored, nothing of it; a dry run shows every event and needs no server."""
+    bad = ("shop", "packed", "-a", "email=a", "--json", '{"count": 1{{n}}}', "--count", "3")
+    shown = workspace.lines("produce", *bad, "--dry-run", REDIS_EVENT_SOURCE_ENDPOINT="")
+    assert [event["args"]["count"] for event in shown] == [11, 12, 13]
+    lines = '{"email": "a"}\n{"email": "b", "count": {{n}}}\n{"email": "c", "count": "x{{n}}"}\n{"email": "d"}\n'
+    said = workspace.fails(5, "produce", "shop", "packed", "--file", "-", stdin=lines)
+    assert "line 3:" in said
+    assert "2 events before it stored" in said
+    assert server.xlen("shop") == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--count", "2", "--file", "x"],
+        ["--count", "2", "--idempotency-key", "one"],
+        ["--count", "0"],
+        ["--rate", "0"],
+        ["--keep-going"],
+    ],
+)
+def test_what_does_not_go_together_is_usage(esb: Esb, words: list[str]) -> None:
+    """Options that contradict each other are refused before anything is read or sent."""
+    esb.fails(2, "produce", "s", "e", *words)

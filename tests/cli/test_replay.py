@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,6 +16,9 @@ from command_kit import ORDER, Esb
 from hypothesis import given
 from hypothesis import strategies as st
 
+from esb_runtime import EventKey
+from esb_runtime._envelope import Stored
+from esb_runtime.operations import Pace
 from esb_runtime.replay import Named
 
 
@@ -181,3 +186,103 @@ def test_nothing_in_the_range_is_no_failure(filled: Esb) -> None:
     done = filled("replay", "shop", "--until", "-1h", "--to-uri", "copy")
     assert done.returncode == 0
     assert "nothing to replay" in done.stderr
+
+
+def test_copies_under_other_names(filled: Esb) -> None:
+    """--map renames events, and arguments of events; --event and --where still speak of the old names."""
+    done = filled("replay", "shop", "-e", "packed", "--map", "packed=boxed", "--to-uri", "copy")
+    assert done.returncode == 0, done.stderr
+    assert [(event["event"], event["args"]["email"]) for event in filled.lines("tail", "copy")] == [
+        ("boxed", "a@x"), ("boxed", "b@x"), ("boxed", "c@x"),
+    ]  # fmt: skip
+    maps = ("--map", "packed=boxed", "--map", "packed.email=mail")
+    filled.ok("replay", "shop", "--where", "args.email == 'b@x'", *maps, "--to-uri", "other")
+    (event,) = filled.lines("tail", "other")
+    assert (event["event"], event["args"]) == ("boxed", {"mail": "b@x"})
+    clash = filled("replay", "shop", "-e", "ordered", "--map", "ordered.time=product", "--to-uri", "third")
+    assert clash.returncode == 1
+    assert "has an argument 'product' already" in clash.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--map", "packed", "--to-uri", "copy"],
+        ["--map", "packed.a.b=c", "--to-uri", "copy", "--map", "packed.=c"],
+        ["--map", "a=b", "--map", "a=c", "--to-uri", "copy"],
+        ["--map", "a=b", "--to-file", "x.jsonl"],
+        ["--speed", "fast", "--to-uri", "copy"],
+        ["--rate", "0", "--to-uri", "copy"],
+        ["--resume", "--dry-run"],
+        ["--resume", "--to-file", "-"],
+    ],
+)
+def test_what_makes_no_sense_is_usage(filled: Esb, words: list[str], server: redis.Redis) -> None:
+    """Options that contradict each other, or say nothing, are refused before anything is written."""
+    filled.fails(2, "replay", "shop", *words)
+    assert not server.exists("copy")
+
+
+def test_a_file_goes_on_after_a_kill(esb: Esb, server: redis.Redis) -> None:
+    """Killed in the middle and resumed, a file holds every line once, in order."""
+    esb.seed("s", *[("e", 1, {"n": n}) for n in range(900)])
+    running = esb.start("replay", "s", "--to-file", "x.jsonl", "--rate", "1000")
+    part, deadline = esb.folder / ".x.jsonl.part", time.monotonic() + 60
+    while not part.exists() or part.stat().st_size == 0:
+        assert time.monotonic() < deadline, "it writes nothing"
+        assert running.poll() is None, "it ended before it could be killed"
+        time.sleep(0.01)
+    running.kill()
+    running.communicate()
+    part.write_bytes(part.read_bytes()[:-3])  # as a full disk, or a machine that went down, may leave it
+    done = esb("replay", "s", "--to-file", "x.jsonl", "--resume")
+    assert done.returncode == 0, done.stderr
+    assert "going on behind" in done.stderr
+    assert "900 events written to x.jsonl" in done.stderr
+    assert [json.loads(line)["args"]["n"] for line in (esb.folder / "x.jsonl").read_text().splitlines()] == [
+        *range(900)
+    ]
+    del server
+
+
+def test_only_a_target_that_knows_what_it_holds_goes_on(filled: Esb) -> None:
+    """--resume --into: a projection with a stored checkpoint gets exactly the rest; any other target is refused."""
+    contracts = filled.folder / "shop_contracts.py"
+    contracts.write_text(
+        contracts.read_text()
+        + """
+from esb_runtime import Position
+from pathlib import Path
+
+class Kept(Projection, Shop[Consume]):
+    async def checkpoint(self) -> Position | None:
+        return Position.parse(Path("kept").read_text()) if Path("kept").exists() else None
+    async def save(self, position: Position) -> None:
+        Path("kept").write_text(str(position))
+    async def packed(self, ctx: ConsumerContext, email: str, count: int = 1) -> None:
+        print("kept", email)
+"""
+    )
+    last = filled.lines("tail", "shop", "-n", "2")[0]["key"].partition("/")[2]
+    into = ("replay", "shop", "--into", "shop_contracts:Kept")
+    assert filled.ok(*into, "--until", last).splitlines() == ["kept a@x", "kept b@x"]
+    assert filled.ok(*into, "--resume", "--rate", "100").splitlines() == ["kept c@x"]
+    assert "stores no checkpoint" in filled.fails(2, "replay", "shop", "--into", "shop_contracts:Packer", "--resume")
+
+
+async def test_a_pace_bounds_events_by_number_and_by_time() -> None:
+    """No event comes before it is due: n / rate seconds, or its distance to the first one divided by the speed."""
+    times = [0, 0, 100, 300]
+    events = [Stored(key=EventKey(stream="s", id=f"{5000 + at}-{n}")) for n, at in enumerate(times)]
+
+    async def pages() -> AsyncIterator[list[Stored]]:
+        yield events[:1]
+        yield []
+        yield events[1:]
+
+    for pace, due in ((Pace(rate=20), [0.0, 0.05, 0.1, 0.15]), (Pace(speed=2), [0.0, 0.0, 0.05, 0.15])):
+        began, seen = time.monotonic(), list[tuple[str, float]]()
+        async for page in pace(pages()):
+            seen += [(event.key.id, time.monotonic() - began) for event in page]
+        assert [id_ for id_, _ in seen] == [event.key.id for event in events]
+        assert all(at >= least for (_, at), least in zip(seen, due, strict=True))

@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 from datetime import UTC, datetime
-from typing import IO
+from typing import IO, Any
 
 import msgpack
 import pytest
@@ -124,6 +124,27 @@ def test_garbage_is_shown_as_such(esb: Esb, server: redis.Redis) -> None:
     table = esb.ok("tail", "junk", "--since", "start", "-o", "table")
     assert "not written by esb" in table
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", table)
+
+
+@pytest.mark.parametrize("where", ["args.a == `1`", "!(args.a)", "args.a || args.b", "event == 'e' && args.b"])
+def test_where_judges_garbage_as_it_is_shown(esb: Esb, server: redis.Redis, where: str) -> None:
+    """Only arguments that an expression looks at are fetched first: lost, damaged and foreign ones count as null."""
+    fill_with_garbage(server)
+    produced(esb, "junk", 2)
+    esb.seed("junk", ("e", 1, {"a": 1, "b": None}), ("e", 1, {"a": 1, "b": "x"}))
+
+    def holds(event: dict[str, Any]) -> bool:
+        a, b = ((event["args"] or {}).get(name) for name in "ab")
+        return {
+            "args.a == `1`": a == 1,
+            "!(args.a)": not (a or a == 0),
+            "args.a || args.b": bool(a or b or a == 0),
+            "event == 'e' && args.b": event["event"] == "e" and bool(b),
+        }[where]
+
+    everything = esb.lines("tail", "junk", "--since", "start")
+    found = esb.lines("tail", "junk", "--since", "start", "--where", where)
+    assert [event["key"] for event in found] == [event["key"] for event in everything if holds(event)]
 
 
 def test_no_payload_leaves_arguments_out(esb: Esb, server: redis.Redis) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import struct
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -43,6 +44,7 @@ def round_trip(raw: bytes) -> bytes:
 
 @given(values)
 @example(math.nan)
+@example([struct.unpack("d", struct.pack("Q", 0x7FFB843E7786EA2A))[0]])  # a NaN with bits of its own
 @example(-0.0)
 @example({"$msgpack": b"x"})
 @example({True: "b", 0: "c"})

@@ -18,7 +18,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ),
     (
         "_ports", "_codecs", "_plain", "_schema", "_inspection", "_group_moves", "_plain_event", "_conditions",
-        "_export",
+        "_export", "_redelivery",
     ),
     ("redis", "memory"),
     ("delivery",),
@@ -27,7 +27,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "_trim", "_retainer",
         "_projection", "_fold", "_follow", "_membership", "_telemetry", "_confirmations", "_running", "sqlalchemy",
     ),
-    ("_backbone", "_sync", "_slices", "_tail", "_dead_events", "_group_operations", "operations", "lock", "otel"),
+    ("_backbone", "_sync", "_slices", "_copying", "_pace", "_tail", "_again", "_dead_events",
+     "_group_operations", "operations", "lock", "otel"),
     ("testing", "adapters", "run", "replay", "health", "__init__"),
 )  # fmt: skip
 """Rooms by floor: modules and packages of `esb_runtime`."""

@@ -43,9 +43,9 @@ def test_the_public_names() -> None:
     """What tools may import, pinned: adding or removing a name is a decision."""
     assert [*public.__all__] == [
         "BadLine", "Census", "Claimed", "Condition", "ConsumerSummary", "Copied", "Cut", "DeadEvent", "Description",
-        "Endpoint", "Exported", "Group", "GroupMove", "GroupSummary", "Kept", "LetterFilter", "Operations",
-        "PendingEvent", "PlainEvent", "Record", "Replay", "Retention", "ServerFacts", "Slice", "StreamSummary",
-        "Trimmed", "stream_key",
+        "Endpoint", "Exported", "Group", "GroupMove", "GroupSummary", "Kept", "LetterFilter", "Operations", "Pace",
+        "PendingEvent", "Place", "PlainEvent", "Record", "Redelivered", "Renames", "Replay", "Retention",
+        "ServerFacts", "Slice", "StreamSummary", "Trimmed", "stream_key",
     ]  # fmt: skip
     assert all(hasattr(public, name) for name in public.__all__)
 

@@ -8,10 +8,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ._envelope import Stored
-from ._plain_event import arguments_of, meta_of, moment_of
+from ._plain_event import arguments_of, meta_of, moment_of, plain_arguments
 
 WITH_PAYLOAD = frozenset({"args", "meta"})
 """Members of a document that are complete only with the payload."""
+
+
+BY_KIND = frozenset({"event", "version"})
+"""Members that all events of a kind have alike."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +34,20 @@ class Condition:
         """Whether it needs the payload."""
         return not self.members.isdisjoint(WITH_PAYLOAD)
 
+    @property
+    def by_kind(self) -> bool:
+        """Whether the event's name and version decide it."""
+        return self.members <= BY_KIND
+
+    @property
+    def narrow(self) -> bool:
+        """Whether a few arguments decide it."""
+        return self.members == {"args"} and self.arguments is not None
+
+    def holds_for(self, arguments: Mapping[str, bytes]) -> bool:
+        """Whether an event with these arguments, among those that it looks at, is like that."""
+        return self.test({"args": plain_arguments(arguments)[0]})
+
     def holds(self, stored: Stored) -> bool:
         """Whether the event is like that; of one that cannot be read `args` is None and `meta.problem` says why."""
         return self.test({name: _MEMBERS[name](stored, self.arguments) for name in self.members if name in _MEMBERS})
@@ -37,7 +55,7 @@ class Condition:
 
 def rfc3339(moment: datetime | None) -> str | None:
     """A time in UTC, always with microseconds, so that texts sort as times."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ") if moment else None
+    return f"{moment.astimezone(UTC).isoformat(timespec='microseconds')[:-6]}Z" if moment else None
 
 
 def _args(stored: Stored, names: frozenset[str] | None) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-from msgspec import Struct, field
+from msgspec import Struct, field, structs
 
 from ._identifiers import EventKey
 from ._settings import Origin
@@ -92,6 +92,14 @@ class Stored(Struct, frozen=True, kw_only=True):
     def size(self) -> int:
         """Bytes of the arguments, for bounds on memory."""
         return sum(map(len, self.arguments.values())) if self.arguments else 0
+
+
+def copy_details(stored: Stored) -> Details:
+    """The details of a copy: it says that it is one, and of what."""
+    linked = (stored.key.stream, stored.key.id)
+    if stored.details is NO_DETAILS:
+        return Details(origin=Origin.COPY, linked=linked)
+    return structs.replace(stored.details, origin=Origin.COPY, linked=linked)
 
 
 class Metadata(Struct, frozen=True, kw_only=True):

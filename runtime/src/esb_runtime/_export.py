@@ -23,6 +23,7 @@ from ._plain import encode_plain, ext_type, plain
 from ._settings import Origin
 
 _FLOATS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+_NAN = encode_plain(math.nan)
 _EXT: Any = ext_type
 
 
@@ -165,6 +166,8 @@ def _from_json(value: Any) -> Any:
 
 
 def _float_name(value: float) -> str:
+    if math.isnan(value) and encode_plain(value) != _NAN:
+        raise TypeError("a NaN with bits of its own has no name")  # it goes as $msgpack
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 

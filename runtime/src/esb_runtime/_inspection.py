@@ -14,7 +14,8 @@ class ServerFacts:
 
     `settings` are those that matter to events: `appendonly`, `appendfsync`, `maxmemory-policy`,
     `hash-max-listpack-value`. `features` are commands of newer servers that it has. `denied` are commands that esb
-    needs and the user may not run. `clock` is its time in milliseconds since 1970, `round_trip` how long asking took.
+    needs and the user may not run. `clock` is its time in milliseconds since 1970, `processor` how long it has computed
+    since it started, `round_trip` how long asking took.
     """
 
     flavour: str
@@ -23,6 +24,7 @@ class ServerFacts:
     role: str
     replicas: int | None
     uptime: timedelta | None
+    processor: timedelta | None
     memory: int | None
     memory_limit: int | None
     settings: Mapping[str, str]
@@ -83,7 +85,7 @@ class GroupSummary:
 
 @runtime_checkable
 class Inspection(Protocol):
-    """Looks at a server without changing anything. Raises what the methods of a channel raise."""
+    """Looks at a server, and takes scratch streams away again. Raises what the methods of a channel raise."""
 
     async def server(self) -> ServerFacts:
         """What the server is and how it is set."""
@@ -99,6 +101,14 @@ class Inspection(Protocol):
 
     async def held_up(self, streams: Sequence[str]) -> dict[str, str]:
         """Those of these streams whose retention a dead group holds up, with that group."""
+        ...
+
+    async def discard(self, stream: str) -> None:
+        """Delete a stream with everything that belongs to it, groups and dead letters included.
+
+        For scratch streams: nobody may be using it. Raises `UsageError` for a stream with a hash tag of its own, whose
+        side keys other streams may share.
+        """
         ...
 
     async def kind(self, key: str) -> str:

@@ -30,6 +30,7 @@ ext_type: Any = _EXT
 """A value of an extension type: its `code` and `data`."""
 _UNREADABLE: tuple[type[Exception], ...] = (ValueError, OverflowError, RecursionError, _untyped.UnpackException)
 
+_SCALARS = frozenset({str, int, bool, type(None)})
 _AS_TEXT = (date, time, timedelta, Decimal, UUID)
 _NOT_FINITE = {math.inf: "Infinity", -math.inf: "-Infinity"}
 
@@ -59,6 +60,8 @@ def jsonable(value: Any) -> Any:
 
     Times are RFC 3339 in UTC with Z, bytes base64, keys text, what is not a finite number text.
     """
+    if type(value) in _SCALARS:
+        return value
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
     if isinstance(value, bytes | bytearray):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ._envelope import Stored, from_microseconds
+from ._envelope import Record, Stored, from_microseconds
 from ._errors import DecodeError
-from ._identifiers import EventKey, entry_order
-from ._plain import jsonable, plain
+from ._identifiers import EventKey, checked_message_id, entry_order, new_message_id
+from ._plain import encode_plain, jsonable, plain
 from ._settings import Origin
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -57,17 +58,23 @@ def arguments_of(stored: Stored, names: frozenset[str] | None = None) -> tuple[d
     """The arguments (of these names) as JSON can say them; None and why, where they cannot be read."""
     if stored.arguments is None or stored.problem:
         return None, stored.problem
+    chosen = stored.arguments
+    if names is not None:
+        chosen = {name: chosen[name] for name in names if name in chosen}
+    values, problem = plain_arguments(chosen)
+    if values is not None and stored.erased:
+        values |= dict.fromkeys(sorted(stored.erased))
+    return values, problem
+
+
+def plain_arguments(arguments: Mapping[str, bytes]) -> tuple[dict[str, Any] | None, str]:
+    """Stored arguments as JSON can say them; None and why, where they cannot be read."""
     try:
-        values = {
-            name: jsonable(plain(raw, argument=name))
-            for name, raw in stored.arguments.items()
-            if names is None or name in names
-        }
+        return {name: jsonable(plain(raw, argument=name)) for name, raw in arguments.items()}, ""
     except DecodeError as error:
         return None, f"{error}: it was not written by esb"
     except RecursionError:
         return None, "an argument is nested too deeply"
-    return values | dict.fromkeys(sorted(stored.erased)), ""
 
 
 def meta_of(stored: Stored, problem: str) -> dict[str, Any]:
@@ -102,3 +109,22 @@ def moment_of(stored: Stored) -> datetime | None:
 
 def _text(raw: bytes) -> str:
     return raw.decode("utf-8", "backslashreplace")
+
+
+def plain_record(
+    event: str,
+    arguments: Mapping[str, Any],
+    *,
+    version: int = 1,
+    ordering_key: str | None = None,
+    message_id: str | None = None,
+) -> Record:
+    """An event of plain values, ready for `store`. Raises `EncodeError`, and `UsageError` for a bad message id."""
+    return Record(
+        message_id=new_message_id() if message_id is None else checked_message_id(message_id),
+        event=event,
+        version=version,
+        produced_at=time.time_ns() // 1000,
+        arguments={name: encode_plain(value, event=event, argument=name) for name, value in arguments.items()},
+        ordering_key=ordering_key,
+    )

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -332,4 +332,39 @@ class Channel(Protocol):
 
     async def aclose(self) -> None:
         """Close every connection."""
+        ...
+
+
+@runtime_checkable
+class Peeker(Protocol):
+    """A channel that reads single arguments of many events for less than their whole payloads."""
+
+    async def peek(
+        self, stream: str, events: Sequence[Stored], names: Sequence[str]
+    ) -> list[Mapping[str, bytes] | None]:
+        """The arguments of these names, of each event; None for an event whose payload must be read whole."""
+        ...
+
+
+class Copies(Struct, frozen=True, kw_only=True):
+    """How many copies are new, and the ids of those that were there before; in all, so many of the first events."""
+
+    new: int
+    known: tuple[str, ...]
+
+
+@runtime_checkable
+class Copier(Protocol):
+    """A channel that copies events between its own streams by itself, so that payloads need not leave it."""
+
+    def can_copy(self, event: Stored) -> bool:
+        """Whether the event's payload lies where `copy` finds it."""
+        ...
+
+    async def copy(self, to: str, events: Sequence[Stored], names: Mapping[str, str]) -> Copies:
+        """Copy events of one stream in order, each in one step with its payload and its link.
+
+        `names` are other names for events. Stops before the first whose payload is not there. Safe to repeat: a message
+        id that is already stored is not stored again.
+        """
         ...

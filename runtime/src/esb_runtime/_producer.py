@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 import warnings
-from collections.abc import Coroutine, Generator, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping, Sequence
 from datetime import timedelta
 from random import random
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import Struct
 
@@ -22,6 +22,8 @@ from ._flow import current_deadline, current_details, take_message_id
 from ._identifiers import EventKey
 from ._ports import Appended, Channel
 from ._settings import Durability
+
+T = TypeVar("T")
 
 MAX_RECORDS = 256
 """Events per round trip: enough to make the round trip's cost vanish, few enough not to block the server (1 ms)."""
@@ -164,6 +166,22 @@ class Outbox:
                     raise outcome
                 keys.append(outcome)
         return keys
+
+    async def patiently(self, write: Callable[[], Awaitable[T]]) -> T:
+        """The result of a write that is safe to repeat; outages are waited out, up to the deadline."""
+        until, waits = time.monotonic() + self._deadline, _waits()
+        while True:
+            try:
+                async with asyncio.timeout(self._patience):
+                    return await write()
+            except ChannelUnavailable as error:
+                trouble = error
+            except TimeoutError:
+                trouble = ChannelUnavailable(self._channel.endpoint, SILENT)
+            left = until - time.monotonic()
+            if left <= 0:
+                raise self.gave_up(trouble)
+            await asyncio.sleep(min(next(waits), left))
 
     def close(self) -> None:
         """Wait for nothing any more."""

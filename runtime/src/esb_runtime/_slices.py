@@ -1,4 +1,4 @@
-"""A part of a stream: walking it, counting it, copying it. Touches no group."""
+"""A part of a stream: walking it, counting it. Touches no group."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 import msgspec
 
 from ._conditions import Condition
-from ._envelope import Record, Stored
+from ._envelope import Stored
 from ._identifiers import entry_order
-from ._ports import Channel
-from ._producer import Outbox
-from ._settings import Origin
+from ._ports import Channel, Peeker
+from ._redelivery import redelivery_of
 
 PAGE = 500
 
@@ -23,6 +22,7 @@ class Slice:
     """A part of a stream: from the id `first` to `last`, both included (`-` and `+` are the ends).
 
     `only` keeps the events of these names; empty means all. `where` keeps those for which every condition holds.
+    `handled_by` names a group and keeps what it was given and has settled, `unhandled_by` what it has not.
     """
 
     stream: str
@@ -30,11 +30,13 @@ class Slice:
     last: str = "+"
     only: frozenset[str] = frozenset()
     where: Sequence[Condition] = ()
+    handled_by: str = ""
+    unhandled_by: str = ""
 
     @property
     def chooses(self) -> bool:
         """Whether not every event of the range is wanted."""
-        return bool(self.only or self.where)
+        return bool(self.only or self.where or self.handled_by or self.unhandled_by)
 
     async def chosen(self, channel: Channel, page: Sequence[Stored], *, payload: bool = True) -> list[Stored]:
         """Those of a page that are wanted, read without payloads; with payloads, when they are asked for.
@@ -45,14 +47,36 @@ class Slice:
         late = [condition for condition in self.where if condition.payload]
         early = [condition for condition in self.where if not condition.payload]
         found = [event for event in page if not self.only or event.event in self.only]
+        for group, handled in ((self.handled_by, True), (self.unhandled_by, False)):
+            if group and found:
+                first, last = sorted((found[0].key.id, found[-1].key.id), key=entry_order)
+                standing = await redelivery_of(channel, self.stream, group).standing(first, last)
+                found = [event for event in found if standing.has_handled(event.key.id) is handled]
         for condition in early:
-            found = [event for event in found if condition.holds(event)]
+            if condition.by_kind:
+                kinds = {(event.event, event.version): event for event in found}
+                wanted = {kind for kind, event in kinds.items() if condition.holds(event)}
+                found = [event for event in found if (event.event, event.version) in wanted]
+            else:
+                found = [event for event in found if condition.holds(event)]
+        if late and isinstance(channel, Peeker) and all(condition.narrow for condition in late):
+            found = await self._peeked(channel, found, late)
         if not found or not (payload or late):
             return found
         whole = await channel.complete(self.stream, found)
         for condition in late:
             whole = [event for event in whole if condition.holds(event)]
         return whole if payload else [msgspec.structs.replace(event, arguments=None) for event in whole]
+
+    async def _peeked(self, channel: Peeker, events: Sequence[Stored], late: Sequence[Condition]) -> list[Stored]:
+        """Without those that a few arguments rule out; what is left is looked at once more when it is whole."""
+        names = sorted({name for condition in late for name in condition.arguments or ()})
+        looked = await channel.peek(self.stream, events, names)
+        return [
+            event
+            for event, arguments in zip(events, looked, strict=True)
+            if arguments is None or all(condition.holds_for(arguments) for condition in late)
+        ]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -74,22 +98,6 @@ class Census:
         if not event.problem:
             kind = (event.event, event.version)
             self.events[kind] = self.events.get(kind, 0) + 1
-
-
-@dataclass(slots=True, kw_only=True)
-class Copied:
-    """How far a copy has come: `stored` events are new, `present` were there before, `skipped` could not be read."""
-
-    stored: int = 0
-    present: int = 0
-    skipped: int = 0
-    problem: str = ""
-    """Why the first skipped event was."""
-
-    @property
-    def done(self) -> int:
-        """Events dealt with so far."""
-        return self.stored + self.present + self.skipped
 
 
 async def pages(channel: Channel, part: Slice, *, payload: bool = True) -> AsyncIterator[list[Stored]]:
@@ -133,55 +141,3 @@ async def newest(channel: Channel, part: Slice, count: int, *, payload: bool = T
         last = f"({page[-1].key.id}"
     chosen = found[:count][::-1]
     return await channel.complete(part.stream, chosen) if payload and not whole else chosen
-
-
-async def copy(channel: Channel, outbox: Outbox, part: Slice, to: str) -> AsyncIterator[Copied]:
-    """Copy a slice to another stream, page by page; yields how far it has come.
-
-    A copy keeps its message id, so copying again stores nothing twice; it says that it is one, and of what.
-    """
-    progress = Copied()
-    before = entry_order(await channel.last_id(to))
-    async for page in pages(channel, part):
-        records = [_copy_of(event) for event in page if _copyable(event, progress)]
-        for key in await outbox.send_together(to, records) if records else ():
-            if entry_order(key.id) > before:
-                progress.stored += 1
-            else:
-                progress.present += 1
-        yield progress
-
-
-def _copyable(event: Stored, progress: Copied) -> bool:
-    if event.problem:
-        progress.skipped += 1
-        progress.problem = progress.problem or f"{event.key}: {event.problem}"
-    return not event.problem
-
-
-async def copied_up_to(channel: Channel, source: str, to: str) -> str:
-    """The id of the last event of a stream that another one holds a copy of; "" when it holds none.
-
-    A copy and its link are written in one step, so this is where an interrupted copy stopped, however it ended.
-    """
-    last = "+"
-    while page := await channel.scan(to, last=last, count=PAGE, reverse=True, payload=False):
-        for event in page:
-            if event.details.linked is not None and event.details.linked[0] == source:
-                return event.details.linked[1]
-        last = f"({page[-1].key.id}"
-    return ""
-
-
-def _copy_of(event: Stored) -> Record:
-    details = msgspec.structs.replace(event.details, origin=Origin.COPY, linked=(event.key.stream, event.key.id))
-    return Record(
-        message_id=event.message_id,
-        event=event.event,
-        version=event.version,
-        produced_at=event.produced_at,
-        arguments=event.arguments or {},
-        ordering_key=event.ordering_key,
-        details=details,
-        erased=event.erased,
-    )

@@ -10,39 +10,34 @@ Looking touches no group; `Group` is what an operator moves. The command line is
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from difflib import get_close_matches
 from typing import Any, Self
 
+from ._again import give_again
 from ._backbone import Backbone
 from ._conditions import Condition
 from ._contract import stream_key
+from ._copying import AS_THEY_ARE, Copied, Copying, Renames, copied_up_to
 from ._dead_events import DeadEvent, LetterFilter, dead_events, slices
 from ._endpoint import Endpoint
 from ._envelope import Record
-from ._errors import (
-    DecodeError,
-    EventNotFound,
-    GroupNotFound,
-    StreamNotFound,
-    UsageError,
-    WrongKeyType,
-)
+from ._errors import DecodeError, EventNotFound, GroupNotFound, StreamNotFound, UsageError, WrongKeyType
 from ._export import BadLine, exported, imported
 from ._group_moves import Claimed, GroupControl, GroupMove, PendingEvent
 from ._group_operations import Group
-from ._identifiers import EventKey, checked_message_id, new_message_id
+from ._identifiers import EventKey
 from ._inspection import ConsumerSummary, GroupSummary, Inspection, ServerFacts, StreamSummary
-from ._plain import encode_plain
-from ._plain_event import PlainEvent, plain_event
+from ._pace import UNBOUNDED, Pace
+from ._plain_event import PlainEvent, plain_event, plain_record
 from ._ports import Replay
 from ._producer import Outbox
+from ._redelivery import Place, Redelivered, redelivery_of
 from ._retention import Cut, Kept, Retention, Trimmed
-from ._slices import PAGE, Census, Copied, Slice, copied_up_to, copy, newest, pages
+from ._slices import PAGE, Census, Slice, newest, pages
 from ._tail import tail
 from ._trim import cut_of, trim
 
@@ -64,9 +59,13 @@ __all__ = [
     "Kept",
     "LetterFilter",
     "Operations",
+    "Pace",
     "PendingEvent",
+    "Place",
     "PlainEvent",
     "Record",
+    "Redelivered",
+    "Renames",
     "Replay",
     "Retention",
     "ServerFacts",
@@ -179,6 +178,13 @@ class Operations:
         if kind != "stream":
             raise WrongKeyType(stream, "stream", f"it is a {kind}")
 
+    async def discard(self, stream: str) -> None:
+        """Delete a scratch stream with everything that belongs to it, groups and dead letters included.
+
+        Nobody may be using it. Raises `UsageError` for a stream with a hash tag of its own.
+        """
+        await self._inspection().discard(stream)
+
     def _inspection(self) -> Inspection:
         make: Callable[[], object] | None = getattr(self._channel, "inspection", None)
         found = make() if make is not None else None
@@ -188,9 +194,9 @@ class Operations:
 
     # --- looking at events
 
-    async def events(self, part: Slice, *, payload: bool = True) -> AsyncIterator[PlainEvent]:
-        """The events of a slice, in stream order."""
-        async for page in pages(self._channel, part, payload=payload):
+    async def events(self, part: Slice, *, payload: bool = True, pace: Pace = UNBOUNDED) -> AsyncIterator[PlainEvent]:
+        """The events of a slice, in stream order, each not before it is due."""
+        async for page in pace(pages(self._channel, part, payload=payload)):
             for stored in page:
                 yield plain_event(stored)
 
@@ -329,38 +335,42 @@ class Operations:
         keys: Sequence[EventKey] = await self.store(stream, [record])
         return keys[0]
 
-    @staticmethod
-    def record(
-        event: str,
-        arguments: Mapping[str, Any],
-        *,
-        version: int = 1,
-        ordering_key: str | None = None,
-        message_id: str | None = None,
-    ) -> Record:
-        """An event of plain values, ready for `store`. Raises `EncodeError`, and `UsageError` for a bad message id."""
-        return Record(
-            message_id=new_message_id() if message_id is None else checked_message_id(message_id),
-            event=event,
-            version=version,
-            produced_at=time.time_ns() // 1000,
-            arguments={name: encode_plain(value, event=event, argument=name) for name, value in arguments.items()},
-            ordering_key=ordering_key,
-        )
+    record = staticmethod(plain_record)
 
-    def copy(self, part: Slice, to: str) -> AsyncIterator[Copied]:
+    def copy(
+        self, part: Slice, to: str, *, renames: Renames = AS_THEY_ARE, pace: Pace = UNBOUNDED
+    ) -> AsyncIterator[Copied]:
         """Copy a slice to another stream; yields how far it has come, after every page.
 
-        Copies keep their message id and link to their source: copying again stores nothing twice. Raises `UsageError`
-        when source and target are the same stream.
+        Copies keep their message id and link to their source: copying again stores nothing twice. `renames` gives
+        events and arguments other names, `pace` bounds how fast it goes. Raises `UsageError` when source and target
+        are the same stream.
         """
         if part.stream == to:
             raise UsageError(f"stream {to!r} cannot be copied to itself; name another one")
-        return copy(self._channel, self._outbox, part, to)
+        source = pages(self._channel, part, payload=False)
+        return Copying(self._channel, self._outbox, part, to, renames).run(pace(source))
 
     async def copied_up_to(self, source: str, to: str) -> str:
         """The id of the last event of `source` that `to` holds a copy of, "" for none: where a copy goes on."""
         return await copied_up_to(self._channel, source, to)
+
+    def redeliver(
+        self, part: Slice, group: str, *, place: Place | None = None, pace: Pace = UNBOUNDED
+    ) -> AsyncIterator[Redelivered]:
+        """Have a group, and no other one, handle events again that it has handled; yields how many so far.
+
+        What it has in hand stays as it is, what it was not given yet comes to it anyway, and what cannot be read is
+        left out. A new epoch begins: `idempotent` handlers handle again. Each slice is one step that also notes how
+        far the replay has come: `interrupted` says it, and `place` goes on there. Raises `GroupLost`.
+        """
+        source = pace(pages(self._channel, replace(part, handled_by=group), payload=False))
+        port = redelivery_of(self._channel, part.stream, group)
+        return give_again(port, self._outbox, source, last=part.last, place=place)
+
+    async def interrupted(self, stream: str, group: str) -> Place | None:
+        """Where the last replay to a group was interrupted; None when it came to its end."""
+        return await redelivery_of(self._channel, stream, group).place()
 
     async def export(self, part: Slice) -> AsyncIterator[Exported]:
         """The events of a slice as lines of JSON that lose nothing, page by page. `store` reads them back."""

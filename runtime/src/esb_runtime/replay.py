@@ -29,6 +29,7 @@ from ._envelope import Stored
 from ._errors import ChannelError, ChannelUnavailable, ContractError, DecodeError, EndpointError, EsbError, LoginRefused
 from ._fold import Fold, handle
 from ._identifiers import entry_order
+from ._pace import Pace
 from ._projection import Position, Projection
 from ._routes import routes_of
 from ._slices import Slice, pages
@@ -102,14 +103,20 @@ class Replaying:
     def __init__(self, target: EventContract[Consume], part: Slice, total: int) -> None:
         (self._route,) = routes_of([target], uri=part.stream, environment="")
         self._fold = Fold(target, {part.stream: self._route}) if isinstance(target, Projection) else None
-        self._part = part
+        self.part = part
+        self.name = type(target).__name__
         self._total = total
         self._step = max(target.events_per_transaction, 1) if isinstance(target, Projection) else 1
         self._current: Stored | None = None
-        self._noted = time.monotonic()
+        self._noted = self._began = time.monotonic()
         self.done = 0
         self.passed = 0
         """Events that the target does not handle, or that its checkpoint covers."""
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the target knows what it holds, so that a second run gives it exactly the rest."""
+        return self._fold is not None and self._fold.stored
 
     async def run(self, source: AsyncIterator[list[Stored]]) -> None:
         """Replay everything. Raises `Stopped` at the first event that fails."""
@@ -161,7 +168,8 @@ class Replaying:
             self._noted = present
             seen = self.done + self.passed
             share = f" of {self._total:,} ({100 * seen // self._total} %)" if self._total else ""
-            _say(f"{seen:,}{share} events")
+            left = (self._total - seen) * (present - self._began) / seen if seen else 0.0
+            _say(f"{seen:,}{share} events" + (f", about {left:,.0f} s left" if left > 0 else ""))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -183,7 +191,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         where=[Condition(test=Named(sys.stdin), members=frozenset({"key"}))] if options.ids else [],
     )
     try:
-        return asyncio.run(_replay(target, part, options.total))
+        replaying = Replaying(target, part, options.total)
+        if options.resume and not replaying.goes_on:
+            _say(f"esb: {options.target} stores no checkpoint of its own, so nothing says where an interrupted replay")
+            _say("ended; leave out --resume and name the place with --since")
+            return 2
+        return asyncio.run(_replay(replaying, Pace(rate=options.rate, speed=options.speed)))
     except (ChannelUnavailable, LoginRefused, EndpointError) as problem:
         _say(f"esb: {problem}")
         return 3
@@ -194,14 +207,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 128 + signal.SIGINT
 
 
-async def _replay(target: EventContract[Consume], part: Slice, total: int) -> int:
+async def _replay(replaying: Replaying, pace: Pace) -> int:
     from ._backbone import Backbone
 
-    replaying = Replaying(target, part, total)
     async with Backbone.connect() as backbone:
         channel = backbone._channel  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - as `Operations` does
         try:
-            await replaying.run(pages(channel, part))
+            await replaying.run(pace(pages(channel, replaying.part)))
         except Stopped as stop:
             _say(f"esb: stopped at {stop.event.key} ({stop.event.event or 'unreadable'}): {stop.reason}")
             if stop.where:
@@ -209,7 +221,7 @@ async def _replay(target: EventContract[Consume], part: Slice, total: int) -> in
             _say(f"{_events(replaying.done)} replayed before it; go on with --since {stop.event.key.id}")
             return 5 if stop.bad_data else 1
     passed = f", {replaying.passed:,} do not concern it" if replaying.passed else ""
-    _say(f"{_events(replaying.done)} replayed into {type(target).__name__}{passed}")
+    _say(f"{_events(replaying.done)} replayed into {replaying.name}{passed}")
     return 0
 
 
@@ -240,6 +252,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--last", default="+", metavar="ID", help="end at this entry id")
     parser.add_argument("--event", action="append", metavar="NAME", help="only these events; repeatable")
     parser.add_argument("--ids", action="store_true", help="only events whose ids stdin names, one a line, in order")
+    parser.add_argument("--rate", type=float, default=0.0, metavar="N", help="at most so many events a second")
+    parser.add_argument("--speed", type=float, default=0.0, metavar="X", help="so many times as fast as they came")
+    parser.add_argument("--resume", action="store_true", help="only a projection that stores its own checkpoint")
     parser.add_argument("--total", type=int, default=0, help="how many events there are, for notes")
     return parser
 

@@ -15,16 +15,31 @@ from .._errors import UsageError
 from .._group_moves import GroupControl
 from .._identifiers import EventKey
 from .._inspection import Inspection
-from .._ports import Appended, Channel, Confirmation, DeadLetters, PayloadStore, Placement, Seat, SeatOptions
+from .._ports import (
+    Appended,
+    Channel,
+    Confirmation,
+    Copier,
+    Copies,
+    DeadLetters,
+    PayloadStore,
+    Peeker,
+    Placement,
+    Seat,
+    SeatOptions,
+)
+from .._redelivery import Redelivery
 from .._retention import Trimming
 from .._settings import Durability
 from . import _durability, _keys, _wire
 from ._connection import SOCKET_TIMEOUT, Connection
+from ._copying import copied
 from ._dead_letters import RedisDeadLetters
 from ._frames import Word
 from ._groups import RedisGroupControl
 from ._inspect import RedisInspection
 from ._payloads import Payloads
+from ._redelivery import RedisRedelivery
 from ._refusals import refusal
 from ._seat import RedisSeat
 from ._trimming import RedisTrimming
@@ -39,7 +54,7 @@ _PLAIN = range(ord("0"), ord("9") + 1)
 """First bytes of the id of an entry that was just written."""
 
 
-class RedisChannel(Channel):
+class RedisChannel(Channel, Copier, Peeker):
     """Events in Redis Streams; payloads beside them in hashes, inside the entries, or in an external store.
 
     `placement` says where new payloads go; EXTERNAL means the first of `stores`. Reading follows each entry, so one
@@ -138,6 +153,20 @@ class RedisChannel(Channel):
         """Wait until events are that durable; see `Channel.confirm`."""
         return await _durability.confirm(self._blocking, stream, ids, durability, min(timeout, MAX_WAIT))
 
+    async def peek(
+        self, stream: str, events: Sequence[Stored], names: Sequence[str]
+    ) -> list[Mapping[str, bytes] | None]:
+        """Single arguments out of hashes; see `Peeker.peek`."""
+        return await self._payloads.peek(stream, events, names)
+
+    def can_copy(self, event: Stored) -> bool:
+        """Whether the payload is a hash, here and in the copy."""
+        return self._placement is Placement.BESIDE and event.store == _wire.HASH and not event.problem
+
+    async def copy(self, to: str, events: Sequence[Stored], names: Mapping[str, str]) -> Copies:
+        """Copy events with their hashes; see `Copier.copy`."""
+        return await copied(self._commands, to, events, names)
+
     async def partitions(self, stream: str) -> Sequence[str]:
         """The stream itself: a stream has one partition."""
         return (stream,)
@@ -235,6 +264,10 @@ class RedisChannel(Channel):
     def dead_letters(self, stream: str, group: str) -> DeadLetters:
         """The dead letters of a group; see `Channel.dead_letters`."""
         return RedisDeadLetters(stream, group, commands=self._commands, payloads=self._payloads)
+
+    def redelivery(self, stream: str, group: str) -> Redelivery:
+        """Gives a group again what it has handled."""
+        return RedisRedelivery(stream, group, commands=self._commands)
 
     def trimming(self, stream: str) -> Trimming:
         """Removes a stream's oldest events; see `Channel.trimming`."""

@@ -1,4 +1,4 @@
-"""Looking at a Redis server: the commands of tools. Nothing here changes anything."""
+"""Looking at a Redis server: the commands of tools. Nothing here changes anything, but for `discard`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, TypeGuard
 
-from .._errors import EsbError
+from .._errors import EsbError, UsageError
 from .._identifiers import entry_order
 from .._inspection import ConsumerSummary, GroupSummary, Inspection, ServerFacts, StreamSummary
 from . import _keys, _wire
@@ -90,6 +90,7 @@ class RedisInspection(Inspection):
         return ServerFacts(
             **_identity(told),
             uptime=_seconds(told.get("uptime_in_seconds")),
+            processor=_processor(told),
             replicas=_number(told.get("connected_slaves")),
             memory=_number(told.get("used_memory")),
             memory_limit=_number(told.get("maxmemory")),
@@ -200,6 +201,19 @@ class RedisInspection(Inspection):
         """Those of these streams whose retention a dead group holds up, with that group."""
         return await held_up(self._connection, streams)
 
+    async def discard(self, stream: str) -> None:
+        """Delete a stream and all keys that carry its tag, in slices."""
+        if _keys.effective_tag(stream) is not None:
+            raise UsageError(f"stream {stream!r} has a hash tag of its own: trim it instead")
+        await self._connection.call("UNLINK", stream)
+        pattern, cursor = _keys.beginning_with(f"{_keys.side_prefix(stream)}:"), b"0"
+        while True:
+            cursor, keys = await self._connection.call("SCAN", cursor, "MATCH", pattern, "COUNT", 1000)
+            if keys:
+                await self._connection.call("UNLINK", *keys)
+            if cursor == b"0":
+                return
+
     async def kind(self, key: str) -> str:
         """What a key holds, in the server's words."""
         return _text(await self._connection.call("TYPE", key))
@@ -301,3 +315,11 @@ def _number(reply: Any) -> int | None:
 
 def _seconds(reply: str | None) -> timedelta | None:
     return timedelta(seconds=int(reply)) if reply and reply.isdigit() else None
+
+
+def _processor(told: Mapping[str, str]) -> timedelta | None:
+    """User and system time together."""
+    try:
+        return timedelta(seconds=float(told["used_cpu_user"]) + float(told["used_cpu_sys"]))
+    except (KeyError, ValueError):
+        return None

@@ -17,6 +17,14 @@ RELEASED = "~released"
 """The consumer that holds what was handed back; it has no lease, so anybody takes it over at once."""
 
 
+_SPECIAL = re.compile(r"[\\*?\[\]]")
+
+
+def beginning_with(prefix: str) -> str:
+    """The glob pattern of keys that begin with this."""
+    return _SPECIAL.sub(r"\\\g<0>", prefix) + "*"
+
+
 _LEFT = "~for:"
 
 
@@ -110,6 +118,11 @@ def done_key(stream: str, group: str, message_id: str) -> str:
 def epoch_key(stream: str, group: str) -> str:
     """The group's epoch: what resets a group, or replays events to it, raises it by one in the same step."""
     return f"{side_prefix(stream)}:epoch:{_part(group)}"
+
+
+def replay_key(stream: str, group: str) -> str:
+    """Where a replay to the group is, until it has come to its end: a hash."""
+    return f"{side_prefix(stream)}:replay:{_part(group)}"
 
 
 def dead_letter_stream(stream: str, group: str) -> str:

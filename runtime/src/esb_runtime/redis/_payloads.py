@@ -26,7 +26,8 @@ class Payloads:
     async def complete(self, stream: str, events: list[Stored]) -> list[Stored]:
         """The same events with their arguments, or with the problem that kept them away."""
         beside = [n for n, event in enumerate(events) if _open(event) and event.store == _wire.HASH]
-        replies = await self._hashes([_keys.payload_key(stream, events[n].message_id) for n in beside])
+        prefix = _keys.payload_key(stream, "") if beside else ""
+        replies = await self._hashes([prefix + events[n].message_id for n in beside])
         for n, words in zip(beside, replies, strict=True):
             events[n] = _wire.with_payload(events[n], words)
         await self._external(stream, events)
@@ -51,6 +52,23 @@ class Payloads:
         outside = [event for event in events if _open(event) and event.store in self._stores]
         found = await self.complete(stream, outside)
         return (found[0].arguments if found else None) or {}
+
+    async def peek(
+        self, stream: str, events: Sequence[Stored], names: Sequence[str]
+    ) -> list[Mapping[str, bytes] | None]:
+        """Only these arguments; None where they are not in a hash, or the hash is not as it should be."""
+        found: list[Mapping[str, bytes] | None] = [None] * len(events)
+        beside = [n for n, event in enumerate(events) if _open(event) and event.store == _wire.HASH]
+        prefix, width = _keys.payload_key(stream, ""), len(names) + 1
+        for start in range(0, len(beside), SLICE):
+            part = beside[start : start + SLICE]
+            keys = [prefix + events[n].message_id for n in part]
+            values: list[bytes | None] = await self._commands.run("peek", keys, (_wire.STORED_AT, *names))
+            for at, n in zip(range(0, len(values), width), part, strict=True):
+                if values[at] is not None:
+                    pairs = zip(names, values[at + 1 : at + width], strict=True)
+                    found[n] = {name: value for name, value in pairs if value is not None}
+        return found
 
     async def _hashes(self, keys: Sequence[str]) -> list[Any]:
         replies: list[Any] = []

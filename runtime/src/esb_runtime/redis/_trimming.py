@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -23,7 +22,6 @@ OUTSIDE = 100
 """Payloads per call of an external store."""
 GRACE = timedelta(hours=1)
 """After which a payload in an external store that no entry followed is left over from a crash."""
-_SPECIAL = re.compile(r"[\\*?\[\]]")
 
 
 class RedisTrimming(Trimming):
@@ -133,7 +131,7 @@ class RedisTrimming(Trimming):
             first = f"({page[-1][0].decode()}"
 
     async def _scan(self, prefix: str) -> AsyncIterator[list[str]]:
-        pattern, cursor = _SPECIAL.sub(r"\\\g<0>", prefix) + "*", b"0"
+        pattern, cursor = _keys.beginning_with(prefix), b"0"
         while True:
             cursor, keys = await self._commands.call("SCAN", cursor, "MATCH", pattern, "COUNT", 500)
             for start in range(0, len(keys), SLICE):

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from .._envelope import NO_DETAILS, Details, Record, Stored
+from .._envelope import NO_DETAILS, Details, Record, Stored, copy_details
 from .._identifiers import EventKey
 from .._ports import BuriedEvent, DeadLetter
 
@@ -26,13 +26,16 @@ ONLY_FOR = b"@for"
 """Names the one group that an entry is for; long, because entries of other writers must not seem to have it."""
 
 CURRENT_FORMAT = b"1"
-STORED_AT = b"@"
+STORED_AT = "@"
 """Field of a payload hash: the id of the entry, which makes the hash the record that the message id is stored."""
 ERASED = b"@x"
 """Field of a payload hash: msgpack list of the arguments that were erased."""
 INLINE = "inline"
 PAYLOAD_GONE = "the payload is gone without a trace of why"
 HASH = ""
+
+_NAMES = [FORMAT, EVENT, VERSION, MESSAGE_ID, PRODUCED_AT]
+"""What an entry has at least, in this order."""
 
 _encode = msgspec.msgpack.encode
 _details = msgspec.msgpack.Decoder(Details)
@@ -88,6 +91,12 @@ def entry_values(record: Record, store: str) -> list[bytes | str | int]:
     return values
 
 
+def copy_values(stored: Stored, event: str) -> tuple[bytes | str | int, ...]:
+    """The values of a copy's entry under this event's name: with its details, and `+` before an ordering key."""
+    key = "" if stored.ordering_key is None else f"+{stored.ordering_key}"
+    return event, stored.version, stored.message_id, stored.produced_at, _encode(copy_details(stored)), key
+
+
 def erased_names(names: Iterable[str]) -> bytes:
     """The tombstone of erased arguments, as it stands in a payload hash."""
     return _encode(sorted(names))
@@ -101,6 +110,17 @@ def inline_payload(arguments: Mapping[str, bytes]) -> bytes:
 def stored_event(stream: str, id_: str, words: Sequence[bytes]) -> Stored:
     """Read an entry. Never raises: what cannot be read comes back with its `problem` and its raw fields."""
     key = EventKey(stream=stream, id=id_)
+    if len(words) == 2 * len(_NAMES) and words[::2] == _NAMES and words[1] == CURRENT_FORMAT:
+        try:  # most entries are like this, and most of reading is this
+            return Stored(
+                key=key,
+                event=words[3].decode(),
+                version=int(words[5]),
+                message_id=words[7].decode(),
+                produced_at=int(words[9]),
+            )
+        except ValueError:
+            pass  # said below
     fields = dict(zip(words[::2], words[1::2], strict=False))
     form = fields.get(FORMAT)
     only_for = fields.get(ONLY_FOR, b"").decode("utf-8", "replace")
