@@ -75,7 +75,7 @@ class Measure:
     def bound(self) -> str:
         """Where most of the time went."""
         server = self.server or 0.0
-        shares = {"this process": self.client, "the server": server, "the way there and back": 1 - self.client - server}
+        shares = {"this process": self.client, "the server": server, "the round trip": 1 - self.client - server}
         return max(shares, key=shares.__getitem__)
 
 
@@ -111,7 +111,7 @@ class Bench:
                     await self.operations.now()
 
                 yield await self._one_by_one("round trip", ask, single)
-                yield await self._one_by_one("produce, one by one", send, single)
+                yield await self._one_by_one("produce, single", send, single)
                 yield await self._batched(backbone, [producer.sample(n, data) for n in range(self.events)])
                 arrivals = Arrivals()
                 yield await self._timed("consume", self._sent, self._consumed(stack, arrivals))
@@ -120,7 +120,7 @@ class Bench:
                     await send()
                     await arrivals.reach(self._sent)
 
-                yield await self._one_by_one("produce to handler", through, single)
+                yield await self._one_by_one("end to end", through, single)
         finally:
             await self.operations.discard(self.stream)
 
@@ -137,7 +137,7 @@ class Bench:
         return await self._timed(name, count, all_of_them(), delays)
 
     async def _batched(self, backbone: Backbone, calls: Sequence[Any]) -> Measure:
-        name, total = "produce, in batches", len(calls)
+        name, total = "produce, batched", len(calls)
 
         async def all_of_them() -> None:
             for at in range(0, total, BATCH):

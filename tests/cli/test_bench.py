@@ -8,8 +8,8 @@ import signal
 import redis
 from command_kit import Esb
 
-MEASURES = ["round trip", "produce, one by one", "produce, in batches", "consume", "produce to handler"]
-BOUNDS = {"this process", "the server", "the way there and back"}
+MEASURES = ["round trip", "produce, single", "produce, batched", "consume", "end to end"]
+BOUNDS = {"this process", "the server", "the round trip"}
 
 
 def test_every_measure_in_every_form(esb: Esb, server: redis.Redis) -> None:
@@ -24,7 +24,7 @@ def test_every_measure_in_every_form(esb: Esb, server: redis.Redis) -> None:
             assert 0 < each["p50_ms"] <= each["p99_ms"] <= each["p999_ms"]
     assert server.dbsize() == 0
     table = esb.ok("bench", "--events", "10", "-o", "table", COLUMNS="80").splitlines()
-    assert table[0].split()[:3] == ["MEASURE", "COUNT", "PER"]
+    assert table[0].split()[:4] == ["MEASURE", "COUNT", "PER", "S"]
     assert [line.partition("  ")[0] for line in table[1:]] == MEASURES
     assert max(map(len, table)) <= 80
     names = esb.ok("bench", "--events", "10", "--template", "{{measure}}").splitlines()
@@ -36,7 +36,7 @@ def test_ctrl_c_leaves_nothing_behind(esb: Esb, server: redis.Redis) -> None:
     running = esb.start("bench", "--events", "1000000", "-o", "json")
     assert running.stdout is not None
     assert json.loads(running.stdout.readline())["measure"] == "round trip"
-    assert json.loads(running.stdout.readline())["measure"] == "produce, one by one"
+    assert json.loads(running.stdout.readline())["measure"] == "produce, single"
     running.send_signal(signal.SIGINT)
     _, said = running.communicate(timeout=60)
     assert running.returncode == 130, said
