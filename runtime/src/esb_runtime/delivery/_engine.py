@@ -139,18 +139,17 @@ class Engine:
         tenure = self._seat.tenure
         if self._abandoned or tenure != self._tenure:
             await self._runner.drop()
+        self._runner.resume()  # first, or what the outage stopped might leave no room for anything else, for ever
         if tenure != self._tenure or not self._policy.ordered:
             await self._recover()  # before anything new, for it is older
         self._abandoned, self._tenure = False, tenure
-        self._runner.resume()
         await self._reconcile()
 
     async def _recover(self) -> None:
         """Admit what this process may take over, page by page, in id order."""
         after: str | None = "0-0"
         while after is not None:
-            await self._runner.room()
-            self._go_on()
+            await self._room()
             taken, after = await self._seat.recover(after, PAGE)
             self._admit(taken)
 
@@ -161,14 +160,13 @@ class Engine:
         while after is not None:
             taken, after = await self._seat.mine(after, PAGE)
             for one in [each for each in taken if each.stored.key.id not in known]:
-                await self._runner.room()
+                await self._room()
                 self._admit([_as_it_arrived(one)])
 
     async def _read(self) -> None:
         """Take new events as room allows."""
         while True:
-            self._go_on()
-            await self._runner.room()
+            await self._room()
             self._admit(await self._seat.read(self._runner.appetite(), WAIT))
             if self._runner.busy:
                 await asyncio.sleep(0)
@@ -188,11 +186,17 @@ class Engine:
     async def _take_back(self) -> None:
         """Admit everything that was given back to the group, page after page: a replay may bring many dead letters."""
         while True:
-            await self._runner.room()
+            await self._room()
             taken = await self._seat.returned()
             if not taken:
                 return
             self._admit(taken)
+
+    async def _room(self) -> None:
+        """Wait until more may be taken, unless the session is over: what it stopped makes no room before the next."""
+        self._go_on()
+        await self._runner.room()
+        self._go_on()
 
     def _admit(self, taken: Sequence[Taken]) -> None:
         if taken and self._heartbeat is not None:
