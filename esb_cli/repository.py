@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from .failures import Exit, Failure
@@ -30,7 +31,7 @@ def forget_callers() -> None:
 def holds(folder: Path) -> bool:
     """Whether a repository tracks, or would track, the files of this folder."""
     inside = _git(folder, "rev-parse", "--is-inside-work-tree")
-    return inside.stdout.strip() == "true" and _git(folder, "check-ignore", "--quiet", ".").returncode != 0
+    return inside.stdout.strip() == b"true" and _git(folder, "check-ignore", "--quiet", ".").returncode != 0
 
 
 def begin(folder: Path) -> None:
@@ -51,37 +52,41 @@ def changes(folder: Path) -> list[str]:
     return [line[3:] for line in _must(folder, "status", "--porcelain", "--", ".").splitlines()]
 
 
-def states(folder: Path) -> dict[str, str]:
-    """Paths below the folder that differ from the last commit, each with its letter: M, A, D, U, or ? for new ones."""
-    top = Path(_must(folder, "rev-parse", "--show-toplevel").strip())
-    inside = folder.resolve().relative_to(top.resolve()).as_posix()
-    lines = _must(folder, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", ".").split("\0")
-    prefix = "" if inside == "." else f"{inside}/"
-    return {line[3:].removeprefix(prefix): "U" if "U" in line[:2] else line[:2].strip()[0] for line in lines if line}
+def mark_unmerged(folder: Path, stages: Mapping[str, tuple[bytes, bytes, bytes]]) -> None:
+    """Tell git that files hold a conflict, as its own merge does: base, ours and theirs of each path below the folder.
+
+    Raises `Failure` with git's own words.
+    """
+    prefix = _must(folder, "rev-parse", "--show-prefix").strip("\n")
+    entries: list[str] = []
+    for path, sides in stages.items():
+        mode = "100755" if os.access(folder / path, os.X_OK) else "100644"
+        entries.append(f"0 {'0' * 40}\t{prefix}{path}")
+        for stage, content in enumerate(sides, start=1):
+            stored = _must(folder, "hash-object", "-w", "--stdin", f"--path={path}", stdin=content).strip()
+            entries.append(f"{mode} {stored} {stage}\t{prefix}{path}")
+    _must(folder, "update-index", "-z", "--index-info", stdin="".join(f"{entry}\0" for entry in entries).encode())
 
 
-def unmerged(folder: Path) -> set[str]:
-    """Paths below the folder that hold a conflict, and the `.rej` files beside them."""
-    marked = _must(folder, "diff", "--name-only", "--diff-filter=U", "--relative")
-    rejected = _must(folder, "ls-files", "--others", "--ignored", "--exclude=*.rej")
-    return {*marked.splitlines(), *(path for path in rejected.splitlines() if path.endswith(".rej"))}
-
-
-def _must(folder: Path, *arguments: str, env: dict[str, str] | None = None) -> str:
-    done = _git(folder, *arguments, env=env)
+def _must(folder: Path, *arguments: str, env: dict[str, str] | None = None, stdin: bytes = b"") -> str:
+    done = _git(folder, *arguments, env=env, stdin=stdin)
     if done.returncode:
-        raise Failure(f"git {arguments[0]} failed: {(done.stderr or done.stdout).strip()}", Exit.FAILED)
-    return done.stdout
+        raise Failure(f"git {arguments[0]} failed: {_text(done.stderr or done.stdout).strip()}", Exit.FAILED)
+    return _text(done.stdout)
 
 
-def _git(folder: Path, *arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def _git(
+    folder: Path, *arguments: str, env: dict[str, str] | None = None, stdin: bytes = b""
+) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
         ["git", *arguments],
         cwd=folder,
         env={**os.environ, **(env or {}), "GIT_TERMINAL_PROMPT": "0"},
-        stdin=subprocess.DEVNULL,
+        input=stdin,
         capture_output=True,
-        text=True,
-        errors="backslashreplace",
         check=False,
     )
+
+
+def _text(said: bytes) -> str:
+    return said.decode("utf-8", "backslashreplace")

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from . import repository, template_history, wheels
+from . import rendering, repository, template_history, wheels
 from .failures import Exit, Failure
+from .interrupts import undisturbed
 from .questions import Answer
 
 SOURCE = "esb://template.git"
@@ -82,7 +83,7 @@ def rendered(tree: Path, answers: Mapping[str, Answer], *, tag: str | None = Non
 
     with tempfile.TemporaryDirectory(prefix="esb-new-", ignore_cleanup_errors=True) as aside:
         workspace = Path(aside, "workspace")
-        with copier_errors():
+        with rendering.light(), copier_errors():
             run_copy(
                 str(tree),
                 workspace,
@@ -148,12 +149,13 @@ def _taken_back(target: Path) -> Generator[None]:
     try:
         yield
     except BaseException as error:
-        made = missing[-1:] or [path for path in target.iterdir() if path not in before]
-        for path in made:
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
+        with undisturbed():
+            made = missing[-1:] or [path for path in target.iterdir() if path not in before]
+            for path in made:
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink(missing_ok=True)
         if isinstance(error, OSError):
             raise Failure(f"cannot write to {target}: {error.strerror or error}", Exit.USAGE) from error
         raise

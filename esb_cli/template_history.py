@@ -92,9 +92,10 @@ def bundle(version: str) -> Generator[Path]:
 
 @contextmanager
 def tree_of(history: Path, tag: str) -> Generator[Path]:
-    """The same for a release that a bundle holds."""
+    """The same for a release that a bundle holds; no repository, of which copier would render the newest release."""
     with tempfile.TemporaryDirectory(prefix="esb-template-", ignore_cleanup_errors=True) as folder:
         git("-c", "advice.detachedHead=false", "clone", "--quiet", "--branch", tag, str(history), folder)
+        shutil.rmtree(Path(folder, ".git"))
         yield Path(folder)
 
 

@@ -142,19 +142,21 @@ def consumer(
 def _grow(change: Callable[[Mapping[str, Answer]], Mapping[str, Answer]]) -> None:
     """Merge what the new answer brings, say what became of each file, and keep the lock true."""
     from esb_cli import contract_lock
-    from esb_cli.growth import LOCK, Step, grow
+    from esb_cli.growth import LOCK, grow
+    from esb_cli.merge import Step
     from esb_cli.programs import Surroundings
 
     grown = grow(Path.cwd(), change)
     grown.write()
-    for path, step in grown.steps.items():
-        put(f"{step}: {clean(path)}")
+    for line in grown.lines():
+        put(clean(line))
     workspace = Workspace.find(grown.workspace)
     if workspace is not None and grown.steps.get(LOCK) is Step.KEPT:
         contract_lock.refresh(workspace, Surroundings.of(workspace, {}))
-    if conflicts := [path for path, step in grown.steps.items() if step is Step.CONFLICT]:
+    if grown.conflicts:
         raise Failure(
-            f"{count(len(conflicts), 'file')} changed on both sides: resolve the conflicts, then commit", Exit.FAILED
+            f"{count(len(grown.conflicts), 'file')} changed on both sides: resolve the conflicts, then commit",
+            Exit.FAILED,
         )
     note("look at `git diff`, run `make test`, then commit")
 

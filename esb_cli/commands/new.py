@@ -101,6 +101,7 @@ def command(
     """
     from esb_cli import scaffold, template_history
     from esb_cli.answers import from_file, key_of, remembered
+    from esb_cli.interrupts import taken_back
     from esb_cli.questions import check, load
 
     given: dict[str, Answer | None] = {
@@ -120,7 +121,7 @@ def command(
         "runtime_requirement": runtime_requirement,
     }
     typed = {name: value for name, value in given.items() if value is not None}
-    with template_history.tree() as tree:
+    with taken_back(), template_history.tree() as tree:
         questions = load(tree)
         filed = from_file(data_file, questions) if data_file else {}
         own = remembered(questions)
@@ -182,4 +183,8 @@ def _tell(created: Created) -> None:
     """What there is now, and what comes next."""
     if created.without_repository:
         note(f"no first commit was made: {created.without_repository}. `esb update` needs one.")
-    note("next, in this folder: `make run` (or `esb dev`) starts it, `make test` tests it")
+    programs = any((created.folder / name).is_dir() for name in ("producer", "consumer", "api"))
+    if programs:
+        note("next, in this folder: `make run` (or `esb dev`) starts it, `make test` tests it")
+    else:
+        note("next, in this folder: `make test` tests the contracts; `esb add consumer NAME` adds a program")

@@ -11,7 +11,7 @@ from esb_cli.failures import Exit, Failure
 from esb_cli.terminal import clean, count, note, put
 
 if TYPE_CHECKING:
-    from esb_cli.report import Report
+    from esb_cli.merge import Merge
     from esb_cli.upgrade import Standing
 
 
@@ -54,28 +54,30 @@ def command(
         refresh_wheels(found.workspace)
         put(f"{found.current} is current")
         return
-    report = upgrade(found, conflict)
+    merged = upgrade(found, conflict)
+    merged.write()
     refresh_wheels(found.workspace)
     put(f"{found.current} -> {found.wanted}")
-    for line in report.lines():
+    for line in merged.lines():
         put(clean(line))
-    _tell(found, report)
-    if report.conflicts:
+    _tell(found, merged)
+    if merged.conflicts:
         where = "beside the files, in .rej files" if conflict == "rej" else "marked in the files"
         raise Failure(
-            f"{count(len(report.conflicts), 'file')} changed on both sides ({where}): resolve them, run `make test`, "
+            f"{count(len(merged.conflicts), 'file')} changed on both sides ({where}): resolve them, run `make test`, "
             "then commit",
             Exit.FAILED,
         )
     note("no conflicts: look at `git diff`, run `make test`, then commit")
 
 
-def _tell(found: Standing, report: Report) -> None:
+def _tell(found: Standing, merged: Merge) -> None:
     """What a person should know beside the list of files."""
-    from esb_cli.report import notes
+    from esb_cli.merge import Step
+    from esb_cli.upgrade_notes import notes
 
     for release, remarks in notes(found.current, found.wanted).items():
         for remark in remarks:
             note(f"{release}: {remark}")
-    if report.kept:
-        note("kept: changed in the template, but deleted, moved or changed likewise by you; left as it is")
+    if Step.KEPT in merged.steps.values():
+        note("kept: changed in the template, but deleted, moved or written otherwise by you; left as it is")

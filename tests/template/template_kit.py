@@ -28,9 +28,9 @@ Scaffold = Callable[..., Path]
 
 
 def scaffolded_at(folder: Path, answers: Mapping[str, Answer]) -> Path:
-    """A workspace from these answers and the defaults for the others; made in this process, without git."""
-    with template_history.tree() as tree:
-        return scaffold.create(tree, folder, answers, git=False).folder
+    """A workspace from these answers and the defaults for the others; made in this process, without git and wheels."""
+    with template_history.tree() as tree, scaffold.rendered(tree, answers) as workspace:
+        return Path(shutil.move(workspace, folder))
 
 
 class Release:
@@ -141,20 +141,24 @@ def unpacked(wheel: Path, target: Path, run: Run) -> Release:
     return Release(target, run)
 
 
-def empty_environment(folder: Path, run: Run) -> Path:
-    """A virtual environment in which only the requirements of the packages under test are there; its interpreter."""
+def empty_environment(folder: Path, run: Run, requirements: Path | None = None) -> Path:
+    """A virtual environment in which only the requirements of the packages under test are there; its interpreter.
+
+    They are installed in the folder `requirements`, in this environment unless given.
+    """
     run(sys.executable, "-m", "venv", "--without-pip", folder, cwd=folder.parent)
     python = folder / "bin" / "python"
     script = "import sysconfig; print(sysconfig.get_path('purelib'))"
     site = Path(run(python, "-c", script, cwd=folder).stdout.strip())
     # after its own folder: what is installed here hides what this environment has under the same name
-    (site / "requirements.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    (site / "requirements.pth").write_text(f"{requirements or sysconfig.get_path('purelib')}\n")
     return python
 
 
 def install(python: Path, files: list[Path], run: Run) -> None:
-    """Install wheels as they are, without an index."""
+    """Install wheels as they are, without an index; for whatever Python they say they are."""
     pip = (sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-index", "--no-deps")
+    pip = (*pip, "--ignore-requires-python", "--no-compile")
     run(*pip, *files, cwd=python.parent)
 
 
@@ -184,3 +188,11 @@ def tell_the_story(env: Mapping[str, str], python: str | Path) -> None:
             assert consumer.wait(30) == 0
         finally:
             consumer.kill()
+
+
+def in_prometheus(name: str, kind: str, unit: str) -> list[str]:
+    """How the collector's exporter calls a metric."""
+    base = name.replace(".", "_") + ("_seconds" if unit == "s" else "")
+    if kind == "histogram":
+        return [f"{base}_bucket", f"{base}_sum", f"{base}_count"]
+    return [f"{base}_total" if kind == "counter" else base]

@@ -1,4 +1,4 @@
-"""`esb add event`: a method in the user's own file, its imports, the lock; and nothing at all when something is wrong."""
+"""`esb add event`: a method in the user's own file, its imports, the lock; or nothing when something is wrong."""
 
 from __future__ import annotations
 
@@ -45,13 +45,15 @@ CLASS = 'class Order(EventContract[Side], uri="o"):\n    """What can happen."""\
 
 
 def test_an_event_is_written_into_the_teams_file(esb: Run, run: Run, team: Path) -> None:
-    """The method stands last, its imports where they belong; lint, format, types and tests are content; the lock follows."""
+    """The method stands last, its imports where they belong; the workspace's tools are content; the lock follows."""
     arguments = ("email:str", "amount:Decimal", "by:UUID | None", "ship:User", "time:datetime")
     done = esb("add", "event", "MyEvent.paid", *arguments, "--key", "email", "--yes", cwd=team)
     assert done.stdout.splitlines() == [str(CONTRACT), "contract.lock"]
     assert "+    async def paid(" in done.stderr
     text = (team / CONTRACT).read_text()
-    assert "from datetime import datetime\nfrom decimal import Decimal\nfrom uuid import UUID\n\nfrom esb_runtime" in text
+    assert (
+        "from datetime import datetime\nfrom decimal import Decimal\nfrom uuid import UUID\n\nfrom esb_runtime" in text
+    )
     assert '    @event(key="email")\n    async def paid(\n        self, email: str, amount: Decimal, by' in text
     for tool in (
         ("ruff", "check", "--no-cache", "."),
@@ -77,7 +79,9 @@ def test_an_event_can_have_a_second_version(esb: Run, team: Path) -> None:
     assert "MyEvent has packing already, as version 1" in said
     assert "--version 2" in said
     esb("add", "event", "MyEvent.packing", "boxes:int", "--version", "2", "-y", cwd=team)
-    assert '@event(name="packing", version=2)\n    async def packing_v2(self, boxes: int)' in (team / CONTRACT).read_text()
+    assert (
+        '@event(name="packing", version=2)\n    async def packing_v2(self, boxes: int)' in (team / CONTRACT).read_text()
+    )
     events = json.loads((team / "contract.lock").read_text())["events"]
     assert {event["version"] for event in events if event["event"] == "packing"} == {1, 2}
 
@@ -147,7 +151,9 @@ def test_long_signatures_are_wrapped_as_the_formatter_does(tmp_path: Path) -> No
     two = written(tmp_path / "two", HEAD + CLASS, "recipient:str", "weight:float", "note:str | None")
     assert "    async def paid(\n        self, recipient: str, weight: float, note: str | None\n    ) -> None:\n" in two
     long = [f"argument_number_{number}:str" for number in range(4)]
-    assert "    async def paid(\n        self,\n        argument_number_0: str,\n" in written(tmp_path / "x", HEAD + CLASS, *long)
+    assert "    async def paid(\n        self,\n        argument_number_0: str,\n" in written(
+        tmp_path / "x", HEAD + CLASS, *long
+    )
 
 
 @pytest.mark.parametrize("body", ["    pass\n", "    ...\n"])
@@ -171,7 +177,11 @@ def test_line_ends_and_tabs_are_kept(tmp_path: Path) -> None:
     [
         ("import esb_runtime\nfrom esb_runtime import EventContract, Side\n", "@esb_runtime.event", ""),
         ("from esb_runtime import EventContract, Side, event as happens\n", "@happens", ""),
-        ("from esb_runtime import EventContract, Side\n", "@event", "from esb_runtime import EventContract, Side, event"),
+        (
+            "from esb_runtime import EventContract, Side\n",
+            "@event",
+            "from esb_runtime import EventContract, Side, event",
+        ),
     ],
 )
 def test_the_decorator_is_called_as_the_file_calls_it(tmp_path: Path, head: str, decorator: str, imported: str) -> None:
@@ -185,28 +195,42 @@ def test_the_decorator_is_called_as_the_file_calls_it(tmp_path: Path, head: str,
     ("imports", "argument", "expected"),
     [
         ("from datetime import date\n", "a:datetime", "from datetime import date, datetime\n"),
-        ("from datetime import (\n    date,\n)\n", "a:datetime", "from datetime import (\n    date,\n    datetime,\n)\n"),
+        (
+            "from datetime import (\n    date,\n)\n",
+            "a:datetime",
+            "from datetime import (\n    date,\n    datetime,\n)\n",
+        ),
         ("import datetime\n", "a:datetime.date", "import datetime\n"),
-        ("from datetime import date  # ours\n", "a:datetime", "from datetime import date  # ours\nfrom datetime import datetime\n"),
+        (
+            "from datetime import date  # ours\n",
+            "a:datetime",
+            "from datetime import date  # ours\nfrom datetime import datetime\n",
+        ),
         ("from zoneinfo import ZoneInfo\n", "a:UUID", "from uuid import UUID\nfrom zoneinfo import ZoneInfo\n"),
         ("import zoneinfo\n", "a:UUID", "import zoneinfo\nfrom uuid import UUID\n"),
         ("import zoneinfo\n", "a:decimal.Decimal", "import decimal\nimport zoneinfo\n"),
         ("from uuid import UUID\n", "a:Literal['x', 'y']", "from typing import Literal\nfrom uuid import UUID\n"),
     ],
 )
-def test_imports_come_where_a_sorter_puts_them(tmp_path: Path, run: Run, imports: str, argument: str, expected: str) -> None:
+def test_imports_come_where_a_sorter_puts_them(
+    tmp_path: Path, run: Run, imports: str, argument: str, expected: str
+) -> None:
     """Merged where the source is there, else in its section and order; ruff's sorter has nothing to do."""
     after = written(tmp_path, f"{imports}\n{HEAD}{CLASS}", argument)
     assert after.startswith(f"{expected}\nfrom esb_runtime")
     (tmp_path / "after.py").write_text(after)
     if "# ours" not in imports:
-        run(sys.executable, "-m", "ruff", "check", "--isolated", "--no-cache", "--select", "I", "after.py", cwd=tmp_path)
+        run(
+            sys.executable, "-m", "ruff", "check", "--isolated", "--no-cache", "--select", "I", "after.py", cwd=tmp_path
+        )
 
 
 def test_types_of_the_modules_beside_it_are_found(tmp_path: Path) -> None:
     """A class of the package needs only its name; the import is relative and comes last."""
     after = written(tmp_path, HEAD + CLASS, "a:list[Crate]")
-    assert after.startswith("from esb_runtime import EventContract, Side, event\n\nfrom .things import Crate\n\n\nclass")
+    assert after.startswith(
+        "from esb_runtime import EventContract, Side, event\n\nfrom .things import Crate\n\n\nclass"
+    )
 
 
 def test_two_contracts_of_one_name_are_told_apart_by_a_person(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ The releases are synthetic: today's template with older texts, in the history th
 from __future__ import annotations
 
 import re
-import resource
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -64,7 +63,8 @@ def team(request: pytest.FixtureRequest, today: Release, tmp_path: Path, git: Ca
     folder = tmp_path / "ws"
     edit(folder / CONSUMER / "reporter.py", 'print(f"', 'print(f"shop ')
     (folder / CONTRACT).write_text(
-        (folder / CONTRACT).read_text() + '\n    @event\n    async def paid(self, email: str) -> None:\n        """Paid."""\n'
+        (folder / CONTRACT).read_text()
+        + '\n    @event\n    async def paid(self, email: str) -> None:\n        """Paid."""\n'
     )
     edit(folder / "pyproject.toml", 'asyncio_mode = "auto"', 'asyncio_mode = "auto"\nlog_level = "INFO"')
     (folder / ".github").exists()

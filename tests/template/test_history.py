@@ -9,10 +9,10 @@ import pytest
 from packaging.version import Version
 from template_kit import REPOSITORY
 
-from esb_cli import report, template_history
-from esb_cli.report import NOTES
+from esb_cli import template_history, upgrade_notes
 from esb_cli.scaffold import installed
 from esb_cli.template_history import NoTemplateError, git, tags, write_bundle, write_tree
+from esb_cli.upgrade_notes import NOTES
 
 
 @pytest.fixture
@@ -101,9 +101,9 @@ def test_the_notes_of_the_releases_in_between_are_found(tmp_path: Path, monkeypa
     """After the one that a workspace has, up to the one that it gets, oldest first; a remark may have several lines."""
     page = tmp_path / "notes.md"
     page.write_text("# N\n\n## 1.10.0\n\n- ten\n\n## 1.9.0\n\n- nine,\n  still\n- two\n\n## 1.0.0\n\n- one\n")
-    monkeypatch.setattr(report, "NOTES", page)
-    assert report.notes("v1.0.0", "v1.10.0") == {"1.9.0": ["nine, still", "two"], "1.10.0": ["ten"]}
-    assert report.notes("v1.10.0", "v1.10.0") == {}
+    monkeypatch.setattr(upgrade_notes, "NOTES", page)
+    assert upgrade_notes.notes("v1.0.0", "v1.10.0") == {"1.9.0": ["nine, still", "two"], "1.10.0": ["ten"]}
+    assert upgrade_notes.notes("v1.10.0", "v1.10.0") == {}
 
 
 def test_a_release_is_taken_once(checkout: Path) -> None:

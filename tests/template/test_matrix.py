@@ -1,25 +1,33 @@
 """Every pair of options, in workspaces as a team has them: tools, tests, wheels, programs, one event seen through.
 
-`make test` takes the shortest row, contracts alone; `make test-full` every row. The packages come from their wheels;
-what they require, from this environment (only one version of Python is here: others are declared, not run).
+`make test` takes the shortest row, contracts alone; `make test-full` every row. Each has a virtual environment with the
+wheels of its packages. What those require is installed by pip, once for each set of requirements (the short row takes
+it from here). The type checkers are those of this environment: they look at the row's. There is only one version of
+Python here: the others are declared, not run.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import socket
 import subprocess
 import sys
+import sysconfig
 import time
+import tomllib
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from email.parser import Parser
 from itertools import combinations, product
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
+from hatchling.builders.wheel import WheelBuilder
 from template_kit import Run, Scaffold, copy, empty_environment, install
 
+from esb_cli import wheels
 from esb_cli.questions import Answer
 
 pytestmark = pytest.mark.xdist_group("template-install")
@@ -35,19 +43,26 @@ OPTIONS: dict[str, list[Answer]] = {
     "license": ["none", "Apache-2.0", "BSD-3-Clause", "MIT"],
     "events": ["MyEvent", "Order, HTTPSeen"],
 }
-ENDS = {
-    "everything": {
-        "producer": True, "consumer": True, "api": True, "store": "inline", "telemetry": True, "events": "Order, HTTPSeen"
-    },
-    "nothing": {"producer": False, "consumer": False, "api": False, "ci": "none"},
-}  # fmt: skip
+NOTHING: dict[str, Answer] = {"producer": False, "consumer": False, "api": False, "ci": "none"}
+EVERYTHING: dict[str, Answer] = {
+    "producer": True,
+    "consumer": True,
+    "api": True,
+    "store": "inline",
+    "telemetry": True,
+    "events": "Order, HTTPSeen",
+}
 ORDER = {
     "user": {"id": 1, "email": "ada@example.com", "name": "Ada"},
     "product": {"id": 11, "name": "a kettle", "price": "24.90"},
     "time": "2030-06-01T09:30:00Z",
 }
+TOOLS = ("mypy", "pyright", "ruff")
+"""The tools of a workspace that need not be in its environment."""
 
 Row = dict[str, Answer]
+Sites = Callable[[frozenset[str]], Path]
+"""Where the distributions of a set of requirements are installed."""
 
 
 def pairwise(options: Mapping[str, list[Answer]]) -> Iterator[Row]:
@@ -65,55 +80,118 @@ def pairs(row: Row) -> set[tuple[tuple[str, Answer], tuple[str, Answer]]]:
     return set(combinations(row.items(), 2))
 
 
-ROWS = [
-    pytest.param(ENDS["nothing"], id="nothing"),
-    pytest.param(ENDS["everything"], id="everything", marks=pytest.mark.full),
-    *(
-        pytest.param(row, id="-".join(map(str, row.values())).replace(" ", ""), marks=pytest.mark.full)
-        for row in pairwise(OPTIONS)
-    ),
-]
+ROWS = [EVERYTHING, *pairwise(OPTIONS)]
 
 
-@pytest.mark.parametrize("row", ROWS)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What a row runs with."""
+
+    run: Run
+    esb: Run
+    connected: Mapping[str, str]
+    place: Path
+
+
+@pytest.fixture
+def with_redis(run: Run, esb: Run, connected: Mapping[str, str], tmp_path: Path) -> Machine:
+    """A folder, and an empty Redis."""
+    return Machine(run=run, esb=esb, connected=connected, place=tmp_path)
+
+
+@pytest.fixture(scope="session")
+def esb_wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheels of esb, as `esb new` leaves them."""
+    folder = tmp_path_factory.mktemp("esb-wheels")
+    wheels.put_wheels(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sites(run: Run, esb_wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Sites:
+    """Install requirements with pip, as a user does; each set of them once."""
+    made: dict[frozenset[str], Path] = {}
+    folder = tmp_path_factory.mktemp("environments")
+
+    def site(requirements: frozenset[str]) -> Path:
+        if requirements not in made:
+            place = folder / str(len(made))
+            run(sys.executable, "-m", "venv", "--without-pip", place, cwd=folder)
+            pip = (sys.executable, "-m", "pip", "--python", place / "bin/python", "install", "--quiet")
+            run(*pip, "--find-links", esb_wheels, *sorted(requirements), cwd=folder)
+            made[requirements] = purelib(place / "bin/python", run)
+        return made[requirements]
+
+    return site
+
+
+def purelib(python: Path, run: Run) -> Path:
+    """Where an environment has its distributions."""
+    script = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    return Path(run(python, "-c", script, cwd=python.parent).stdout.strip())
+
+
+@pytest.mark.parametrize("row", [NOTHING], ids=["nothing"])
+def test_a_workspace_is_whole(row: Row, scaffolded: Scaffold, esb_wheels: Path, with_redis: Machine) -> None:
+    """The shortest row, without an index: what its packages require is taken from this environment."""
+    see(row, scaffolded(**row), lambda _: Path(sysconfig.get_path("purelib")), esb_wheels, with_redis)
+
+
+@pytest.mark.full
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: "-".join(map(str, row.values())).replace(" ", ""))
 def test_a_workspace_of_these_options_is_whole(
-    row: Row, scaffolded: Scaffold, run: Run, esb: Run, connected: Mapping[str, str], tmp_path: Path
+    row: Row, scaffolded: Scaffold, sites: Sites, esb_wheels: Path, with_redis: Machine
 ) -> None:
-    """Its lint, format, both type checkers and tests pass; its wheels install; its programs see an event through."""
-    folder = copy(scaffolded(**row), tmp_path / "ws")
+    """Its wheels install beside what they require, nothing else; tools and tests pass; an event runs through."""
+    see(row, scaffolded(**row), sites, esb_wheels, with_redis)
+
+
+def see(row: Row, rendered: Path, sites: Sites, esb_wheels: Path, machine: Machine) -> None:
+    """Build, install, lint, check, test, run."""
+    run, place = machine.run, machine.place
+    folder = copy(rendered, place / "ws")
+    built = [build(package.parent, place / "wheels") for package in sorted(folder.glob("*/pyproject.toml"))]
+    python = empty_environment(place / "venv", run, sites(requirements(folder, built)))
+    install(python, [*built, *esb_wheels.glob("esb_runtime-*.whl")], run)
     for tool in (
         ("ruff", "check", "--no-cache", "."),
         ("ruff", "format", "--no-cache", "--check", "."),
-        ("mypy", "--cache-dir", os.devnull),
-        ("pyright", "--pythonpath", sys.executable),
-        ("pytest", "-p", "no:cacheprovider"),
+        ("mypy", "--cache-dir", rendered.parent.parent / "mypy", "--python-executable", python),
+        ("pyright", "--pythonpath", python),
     ):
         run(sys.executable, "-m", *tool, cwd=folder)
-    python = installed(folder, run, tmp_path)
-    see_an_event_through(row, python, folder, esb, connected)
+    run(python, "-m", "pytest", "-p", "no:cacheprovider", cwd=folder)
+    see_an_event_through(row, python, folder, machine)
 
 
-def installed(folder: Path, run: Run, place: Path) -> Path:
-    """The interpreter of an environment that has the workspace's packages and the runtime, from wheels."""
-    for package in sorted(path.parent.name for path in folder.glob("*/pyproject.toml")):
-        build = (sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", place / "wheels")
-        run(*build, folder / package, cwd=folder)
-    python = empty_environment(place / "venv", run)
-    wheels = [*(place / "wheels").glob("*.whl"), *(folder / ".esb/wheels").glob("esb_runtime-*.whl")]
-    install(python, wheels, run)
-    return python
+def build(package: Path, place: Path) -> Path:
+    """The wheel of one package of a workspace."""
+    (wheel,) = WheelBuilder(str(package)).build(directory=str(place), versions=["standard"])
+    return Path(wheel)
 
 
-def see_an_event_through(row: Row, python: Path, folder: Path, esb: Run, connected: Mapping[str, str]) -> None:
+def requirements(folder: Path, built: list[Path]) -> frozenset[str]:
+    """What the wheels of a workspace and its tests require, beside each other."""
+    settings = tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))
+    wanted = {one for one in settings["dependency-groups"]["dev"] if not one.startswith(TOOLS)}
+    for wheel in built:
+        with ZipFile(wheel) as archive:
+            (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+            wanted.update(Parser().parsestr(archive.read(name).decode()).get_all("Requires-Dist", []))
+    return frozenset(one for one in wanted if not one.startswith("mycompany-events"))
+
+
+def see_an_event_through(row: Row, python: Path, folder: Path, machine: Machine) -> None:
     """Start what runs on; place an order by what there is for it; see it told by the consumer, or in the stream."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    env = {**connected, "API_PORT": str(port)}
+    env = {**machine.connected, "API_PORT": str(port)}
     running = [name for name in ("consumer", "api") if (folder / name).is_dir()]
     programs = {
         name: subprocess.Popen(
-            [python, "-m", f"mycompany.events.{name}"], cwd=folder.parent, env=env, stdout=subprocess.PIPE, text=True
+            [python, "-m", f"mycompany.events.{name}"], cwd=machine.place, env=env, stdout=subprocess.PIPE, text=True
         )
         for name in running
     }
@@ -121,15 +199,17 @@ def see_an_event_through(row: Row, python: Path, folder: Path, esb: Run, connect
         if "api" in programs:
             post_an_order(port, "my-event" if row.get("events", "MyEvent") == "MyEvent" else "order")
         elif (folder / "producer").is_dir():
-            subprocess.run([python, "-m", "mycompany.events.producer"], cwd=folder.parent, env=env, check=True)
+            subprocess.run([python, "-m", "mycompany.events.producer"], cwd=machine.place, env=env, check=True)
         else:
-            esb("produce", "event-demo", "order_placed", "--json", json.dumps(ORDER), cwd=folder, env=connected)
+            words = ("produce", "event-demo", "order_placed", "--json", json.dumps(ORDER))
+            machine.esb(*words, cwd=folder, env=machine.connected)
         if "consumer" in programs:
             told = programs["consumer"].stdout
             assert told
             assert next(line for line in iter(told.readline, "") if " received " in line)
         else:
-            stored = esb("tail", "event-demo", "-n", "1", "-o", "json", cwd=folder, env=connected).stdout
+            words = ("tail", "event-demo", "-n", "1", "-o", "json")
+            stored = machine.esb(*words, cwd=folder, env=machine.connected).stdout
             assert json.loads(stored.splitlines()[0])["event"] == "order_placed"
         for program in programs.values():
             program.terminate()

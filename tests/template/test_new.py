@@ -158,6 +158,14 @@ def test_the_wheels_of_esb_are_there_and_not_in_git(workspace: Path, run: Run) -
     assert run("git", "ls-files", ".esb", cwd=workspace).stdout == ".esb/wheels/.gitignore\n"
 
 
+def test_contracts_alone_have_nothing_to_run(esb: Run, tmp_path: Path) -> None:
+    """The last words name what there is: tests, and how a program is added; no `make run`."""
+    done = esb("new", "ws", "--no-producer", "--no-consumer", "--defaults", cwd=tmp_path)
+    assert "make run" not in done.stderr
+    assert "`make test`" in done.stderr
+    assert "`esb add consumer NAME`" in done.stderr
+
+
 def test_a_namespace_in_capitals_is_lowered_with_a_note(esb: Run, tmp_path: Path) -> None:
     """`-n MyCompany.Events` gives `mycompany.events`, and says so."""
     done = esb("new", "-n", "MyCompany.Events", "--defaults", cwd=tmp_path)

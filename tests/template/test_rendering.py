@@ -7,19 +7,31 @@ import json
 import re
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 import yaml
+from markdown_it import MarkdownIt
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from template_kit import Run, Scaffold, scaffolded_at
 
-from template_kit import scaffolded_at
-
-from esb_cli import scaffold
+from esb_cli import scaffold, template_history
 from esb_cli.failures import Exit, Failure
+from esb_runtime import ContractError, EventContract
 
+pytestmark = pytest.mark.xdist_group("template-rendering")
+URIS = (
+    """Kids:S "x" it's {t}{{x}}{% y %}{# z #}$HOME$(id)`i` ``b``a\\b|&;<>#%?*[a]~! é屋🧦e\u0301""",
+    """-n "more" doubl"e than single' quotes""",
+    "屋é🧦 \\ " * 33 + "x",
+    "null",
+)
+"""Names of streams that the runtime takes, as it took them from the original: whatever is printable."""
 LONG: dict[str, str | bool] = {
-    "uri": "a" * 60,
+    "uri": "a" * 90,
     "consumer_group": "g" * 60,
     "namespace": ".".join(["company0"] * 6) + ".e" * 3,
     "events": "A" + "b" * 39 + ", C" + "d" * 39,
@@ -34,7 +46,11 @@ ANSWERS: dict[str, dict[str, str | bool]] = {
     "one letter": {"events": "A, B"},
     "numbers sort as numbers": {"events": "Step2, Step10, Step1"},
     "what pytest collects": {"events": "TestEvent, TestResult"},
-    "a uri with every sign": {"uri": "Hello.event-sourcing_1/x"},
+    "a uri as people have them": {"uri": "Hello.event-sourcing_1/x:y"},
+    "a uri with every sign": {"uri": URIS[0], "events": "Order, Refund", "api": True},
+    "a uri with quotes and a dash": {"uri": URIS[1]},
+    "a uri of several lines": {"uri": URIS[2], "events": "A, " + "B" + "c" * 39, "producer": False},
+    "a uri that YAML would misread": {"uri": URIS[3]},
     "as long as can be": LONG,
     "long, with short names": {**LONG, "events": "A, B"},
     "no producer": {"producer": False},
@@ -42,7 +58,7 @@ ANSWERS: dict[str, dict[str, str | bool]] = {
     "contracts alone": {"producer": False, "consumer": False, "ci": "none"},
     "payloads inside": {"store": "inline", "python": "3.13"},
     "long, payloads inside": {**LONG, "store": "inline"},
-    "gitlab, licensed": {"ci": "gitlab", "license": "MIT", "author": "Ada O'Hara & \"sons\""},
+    "gitlab, licensed": {"ci": "gitlab", "license": "MIT", "author": 'Ada O\'Hara & "sons"'},
     "everything": {"api": True, "telemetry": True, "store": "inline", "events": "Order, HTTPSeen, Connection"},
     "a service alone": {"api": True, "producer": False, "consumer": False},
     "long, everything": {**LONG, "api": True, "telemetry": True},
@@ -61,6 +77,8 @@ REFUSED = [
     ("namespace", "mycompany.class", "keyword"),
     ("namespace", "logging.events", "Python module already"),
     ("namespace", "esb_runtime", "Python module already"),
+    ("namespace", "fastapi.events", "Python module already"),
+    ("namespace", "tests.events", "Python module already"),
     ("namespace", "a" * 61, "longer than 60"),
     ("events", "", "PascalCase"),
     ("events", "myEvent", "PascalCase"),
@@ -74,12 +92,13 @@ REFUSED = [
     ("events", "None", "taken"),
     ("events", "Reporter", "taken"),
     ("events", "Entities", "taken"),
-    ("uri", "", "no stream name"),
-    ("uri", "two words", "no stream name"),
-    ("uri", 'a"b', "no stream name"),
-    ("uri", "a{b}", "no stream name"),
-    ("uri", "u" * 61, "no stream name"),
-    ("uri", "line\nbreak", "no stream name"),
+    ("uri", "", "not empty"),
+    ("uri", " orders", "does not begin or end with a blank"),
+    ("uri", "or}ders", "needs a hash tag"),
+    ("uri", "{}orders", "needs a hash tag"),
+    ("uri", "é" * 226, "at most 450 bytes, this one 452"),
+    ("uri", "line\nbreak", "one line of printable text"),
+    ("uri", "bell\a", "one line of printable text"),
     ("consumer_group", "", "no group name"),
     ("consumer_group", "a:b", "no group name"),
     ("consumer_group", "transit", "second consumer"),
@@ -115,17 +134,16 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("answers", ANSWERS.values(), ids=ANSWERS.keys())
-def test_every_kind_of_answer_gives_clean_files(
-    render: Render, run: Callable[..., object], answers: dict[str, str | bool]
-) -> None:
-    """Whatever the answers: the files parse, pass ruff's rules and format, and hold no leftovers of the template."""
-    folder = render(**answers)
+def test_every_kind_of_answer_gives_clean_files(scaffolded: Scaffold, answers: dict[str, str | bool]) -> None:
+    """Whatever the answers: the files parse, end with one line, and hold no leftovers of the template."""
+    folder = scaffolded(**answers)
     for path, content in files(folder).items():
         text = content.decode()
         assert text.strip(), f"{path} is empty"
         assert text.endswith("\n"), f"{path} does not end with a line"
         assert not text.endswith("\n\n"), f"{path} ends with empty lines"
-        own = re.sub(r'"legendFormat": "[^"]*"', "legend", text)  # Grafana writes labels as Jinja writes variables
+        own = re.sub(r"\{\{x\}\}|\{% y %\}|\{# z #\}", "", text)  # of the uri
+        own = re.sub(r'"legendFormat": "[^"]*"', "legend", own)  # Grafana writes labels as Jinja writes variables
         leftovers = re.findall(r"[ \t]$|(?<!\$)\{\{|\{%|%\}|\{#", own, re.MULTILINE)
         assert not leftovers, f"{path} holds trailing blanks or Jinja"
         if path.endswith(".py"):
@@ -136,26 +154,30 @@ def test_every_kind_of_answer_gives_clean_files(
             yaml.safe_load(text)
         elif path.endswith(".json") or path == "contract.lock":
             json.loads(text)
-    run(sys.executable, "-m", "ruff", "check", "--no-cache", ".", cwd=folder)
-    run(sys.executable, "-m", "ruff", "format", "--no-cache", "--check", ".", cwd=folder)
+
+
+def test_every_kind_of_answer_gives_formatted_code(scaffolded: Scaffold, run: Run, tmp_path: Path) -> None:
+    """Whatever the answers: ruff's rules and format are kept, by each workspace's own configuration."""
+    folders = [scaffolded(**answers) for answers in ANSWERS.values()]
+    run(sys.executable, "-m", "ruff", "check", "--no-cache", *folders, cwd=tmp_path)
+    run(sys.executable, "-m", "ruff", "format", "--no-cache", "--check", *folders, cwd=tmp_path)
 
 
 @pytest.mark.parametrize(("question", "value", "reason"), REFUSED)
-def test_a_bad_answer_is_refused_by_its_option(
-    render: Render, tmp_path: Path, question: str, value: str, reason: str
-) -> None:
+def test_a_bad_answer_is_refused_by_its_option(tmp_path: Path, question: str, value: str, reason: str) -> None:
     """A name that cannot work names its option and the reason, and leaves nothing behind."""
-    with pytest.raises(Failure, match=f"^{scaffold.OPTIONS[question]}: .*{reason}") as refused:
-        render(**{question: value})
+    with (
+        template_history.tree() as tree,
+        pytest.raises(Failure, match=f"^{scaffold.OPTIONS[question]}: .*{reason}") as refused,
+    ):
+        scaffold.create(tree, tmp_path / "ws", {question: value}, git=False)
     assert refused.value.code is Exit.USAGE
     assert not list(tmp_path.iterdir())
 
 
 def test_equal_answers_give_equal_bytes(tmp_path: Path) -> None:
     """A workspace is a function of its answers: not of the time, the machine or the folder."""
-    first, second = (
-        scaffolded_at(tmp_path / name, {"events": "Order, Refund"}) for name in "ab"
-    )
+    first, second = (scaffolded_at(tmp_path / name, {"events": "Order, Refund"}) for name in "ab")
     assert files(first) == files(second)
 
 
@@ -196,6 +218,40 @@ def test_every_contract_has_its_own_stream_and_program(render: Render) -> None:
     }
 
 
+@pytest.mark.parametrize("uri", URIS, ids=["every sign", "quotes and a dash", "long", "null"])
+def test_a_uri_is_the_same_wherever_it_is_written(render: Render, run: Run, tmp_path: Path, uri: str) -> None:
+    """In the contract, the lock, the answers, an image, the README and a shell started by make: sign for sign."""
+    folder = render(uri=uri, events="Order, Refund")
+    for module, expected in (("order", uri), ("refund", f"{uri}-refund")):
+        tree = ast.parse((folder / f"contracts/src/mycompany/events/contracts/{module}.py").read_text())
+        (contract,) = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+        assert ast.literal_eval(contract.keywords[0].value) == expected
+    lock = json.loads((folder / "contract.lock").read_text())
+    assert {event["uri"] for event in lock["events"]} == {uri, f"{uri}-refund"}
+    assert yaml.safe_load((folder / ".copier-answers.yml").read_text())["uri"] == uri
+    (check,) = re.findall(r"CMD (\[.*esb_runtime.health.*\])", (folder / "Dockerfile").read_text())
+    assert json.loads(check)[-2] == uri
+    inline = [
+        token.children or []
+        for token in MarkdownIt("commonmark").enable("table").parse((folder / "README.md").read_text())
+    ]
+    assert {uri, f"{uri}-refund"} <= {
+        child.content for children in inline for child in children if child.type == "code_inline"
+    }
+    (tmp_path / "esb").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    (tmp_path / "esb").chmod(0o755)
+    said = run("make", "tail", f"ESB={tmp_path / 'esb'}", cwd=folder).stdout.splitlines()
+    pattern = re.sub(r"([*?\[\]\\])", r"\\\1", uri) if re.search(r"[*?\[]", uri) else uri
+    assert said == ["tail", "-f", *(["--"] if uri.startswith("-") else []), pattern]
+
+
+@pytest.mark.parametrize("uri", [value for question, value, _ in REFUSED if question == "uri" and len(value) < 100])
+def test_a_refused_uri_is_one_that_the_runtime_refuses(uri: str) -> None:
+    """The template takes whatever a contract takes; only its length is bounded earlier, for the names behind it."""
+    with pytest.raises(ContractError):
+        type("Refused", (EventContract,), {}, uri=uri)
+
+
 def test_what_was_not_asked_for_is_nowhere(render: Render) -> None:
     """Without a producer nothing names one: no folder, no program, no image, no launch configuration."""
     folder = render(producer=False)
@@ -210,7 +266,7 @@ def test_what_was_not_asked_for_is_nowhere(render: Render) -> None:
 
 
 def test_the_oldest_python_is_said_everywhere(render: Render) -> None:
-    """`--python 3.12`: packages require it, both checkers and ruff aim at it, CI starts with it, images have it or newer."""
+    """`--python 3.12`: packages require it, checkers and ruff aim at it, CI starts with it, images have it or newer."""
     folder = render(python="3.12")
     for project in ("pyproject.toml", "contracts/pyproject.toml", "producer/pyproject.toml", "consumer/pyproject.toml"):
         assert tomllib.loads((folder / project).read_text())["project"]["requires-python"] == ">=3.12"
@@ -252,13 +308,44 @@ def test_the_template_asks_for_the_runtime_of_its_own_version(render: Render) ->
     assert f'"esb-cli[embedded]~={release}"' in (folder / "Makefile").read_text()
 
 
-def test_the_template_knows_the_modules_of_python() -> None:
-    """A namespace below a module of the standard library could never be imported, so all of those are refused."""
+def test_the_template_knows_the_modules_that_a_namespace_would_hide() -> None:
+    """Below a module of Python, or of anything that a workspace or esb installs, no namespace could be imported."""
     text = (Path(__file__).parents[2] / "template/_macros/names.jinja").read_text("utf-8")
     listed = re.search(r"set modules = '([^']*)'", text)
     assert listed
-    ours = {name for name in sys.stdlib_module_names if not name.startswith("_")}
-    assert ours <= set(listed[1].split())
+    known = set(listed[1].split())
+    assert {name for name in sys.stdlib_module_names if not name.startswith("_")} <= known
+    needed = ("esb-cli[embedded]", "esb-runtime[embedded,otel]", "opentelemetry-instrumentation-fastapi", "pip")
+    tools = ("fastapi", "httpx", "mypy", "pyright[nodejs]", "pytest", "pytest-asyncio", "ruff", "uvicorn")
+    installed = modules_of(distributions([*needed, *tools]))
+    assert len(installed) > 50
+    assert installed <= known
+
+
+def distributions(requirements: list[str]) -> dict[str, set[str]]:
+    """These distributions and all that they require here, each with the extras that were asked for."""
+    found: dict[str, set[str]] = {}
+    while requirements:
+        wanted = Requirement(requirements.pop())
+        name = canonicalize_name(wanted.name)
+        extras = {"", *wanted.extras}
+        if extras <= found.get(name, set()):
+            continue
+        found.setdefault(name, set()).update(extras)
+        required = map(Requirement, metadata.requires(name) or [])
+        requirements += [
+            str(one)
+            for one in required
+            if not one.marker or any(one.marker.evaluate({"extra": extra}) for extra in extras)
+        ]
+    return found
+
+
+def modules_of(names: Iterable[str]) -> set[str]:
+    """The importable names, as a namespace could have them, that distributions put into an environment."""
+    paths = [path for name in names for path in metadata.files(name) or []]
+    tops = {path.parts[0].partition(".")[0] for path in paths if len(path.parts) > 1 or path.suffix in {".py", ".so"}}
+    return {top for top in tops if re.fullmatch(r"[a-z][a-z0-9_]*", top)}
 
 
 LAYOUT = {

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from template_kit import OnTerminal, REPOSITORY, Run, Terminal
+from template_kit import REPOSITORY, OnTerminal, Terminal
 
 from esb_cli.questions import load
 
@@ -141,10 +140,11 @@ def test_a_dry_run_asks_and_shows_the_tree(on_terminal: OnTerminal, tmp_path: Pa
     assert not listing(tmp_path)
 
 
-def test_ctrl_c_while_it_writes_leaves_nothing(
-    on_terminal: OnTerminal, tmp_path: Path, machine: Mapping[str, str], run: Run
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_while_it_writes_leaves_nothing(
+    on_terminal: OnTerminal, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
-    """Interrupted in the middle of the first commit, the half-made workspace is taken back."""
+    """Interrupted in the middle of the first commit, what was made is taken back; no temporary folder stays."""
     template = tmp_path / "git-template" / "hooks"
     template.mkdir(parents=True)
     waiting = tmp_path / "waiting"
@@ -152,10 +152,13 @@ def test_ctrl_c_while_it_writes_leaves_nothing(
     hook.write_text(f"#!/bin/sh\ntouch {waiting}\nsleep 60\n")
     hook.chmod(0o755)
     (tmp_path / "gitconfig").write_text(f"[init]\n templateDir = {template.parent}\n")
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
     before = [*listing(tmp_path), "waiting"]
-    env = {"GIT_CONFIG_GLOBAL": str(tmp_path / "gitconfig")}
+    env = {"GIT_CONFIG_GLOBAL": str(tmp_path / "gitconfig"), "TMPDIR": str(temporary)}
     with on_terminal("new", "ws", "--defaults", env=env) as terminal:
         terminal.wait_for_file(waiting)
-        terminal.process.send_signal(signal.SIGINT)
-        assert terminal.end() == 130
+        terminal.process.send_signal(number)
+        assert terminal.end() == code
     assert listing(tmp_path) == sorted(before)
+    assert not listing(temporary)
