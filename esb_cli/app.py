@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from importlib import import_module
+from inspect import cleandoc
+from types import ModuleType
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from .completion import profile_names
 from .failures import handled
@@ -71,13 +73,24 @@ class Commands(Mapping[str, Any]):
     def _make(name: str) -> Any:
         if name not in COMMANDS:
             raise KeyError(name)
-        module = import_module(f"esb_cli.commands.{MODULES.get(name, name)}")
+        module = _module(name)
         alone = typer.Typer(rich_markup_mode=None, add_completion=False)
         if hasattr(module, "app"):
             alone.add_typer(module.app, name=name)
         else:
             alone.command(name)(module.command)
         return typer.main.get_group(alone).commands[name]
+
+
+def _module(name: str) -> ModuleType:
+    return import_module(f"esb_cli.commands.{MODULES.get(name, name)}")
+
+
+def _summary(name: str) -> Any:
+    """A command that has a help text, and no options: what the list of commands needs."""
+    module = _module(name)
+    text = module.app.info.help if hasattr(module, "app") else module.command.__doc__
+    return TyperCommand(name=name, help=cleandoc(text))
 
 
 class Application(TyperGroup):
@@ -91,6 +104,12 @@ class Application(TyperGroup):
         """Read the options; `--debug` and `--profile` are understood anywhere before `--`: people add them last."""
         with handled(debug=False):
             return super().make_context(info_name, _forward(args), parent, **extra)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """List the commands without making them: their options take longer than all the rest."""
+        whole, self.commands = self.commands, {name: _summary(name) for name in COMMANDS}
+        super().format_commands(ctx, formatter)
+        self.commands = whole
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""

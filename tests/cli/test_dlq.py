@@ -72,10 +72,11 @@ def test_replay(workspace: Esb, server: redis.Redis) -> None:
     consume(workspace, broken=True)
     other = consume(workspace, group="other")
     words = ("dlq", "replay", "shop", "main")
-    assert workspace.lines(*words, "--dry-run")[0]["letters"] == 5
+    (planned,) = workspace.lines(*words, "--dry-run")
     assert len(workspace.lines("dlq", "list", "shop", "main")) == 5
     assert "pass --yes" in workspace.fails(2, *words)
     (done,) = workspace.lines(*words, "--yes")
+    assert done | planned | {"dry_run": False} == done, "what the dry run says is what happens"
     assert (done["letters"], done["returned"], done["copied"]) == (5, 5, 0)
     assert side_keys(server) == []
     handler = consume(workspace)
