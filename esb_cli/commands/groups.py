@@ -144,4 +144,5 @@ def _put(screen: Terminal, description: Description, now: int, at: int) -> None:
     for group in description.groups:
         if group.owner:
             text = f"{terminal.clean(group.name)} is owned by {terminal.clean(group.owner)}"
-            terminal.put(screen.style(text, "dim"))
+            for line in screen.wrapped(text, 0):
+                terminal.put(screen.style(line, "dim"))

@@ -149,7 +149,8 @@ def _warn(screen: Terminal, stream: str, group: GroupSummary) -> None:
 
 def _put_warning(screen: Terminal, text: str) -> None:
     terminal.put("")
-    terminal.put(screen.style(f"{screen.sign('⚠', '!')} {text}", "yellow"))
+    for line in screen.wrapped(f"{screen.sign('⚠', '!')} {text}", 0):
+        terminal.put(screen.style(line, "yellow"))
 
 
 def _end(id_: str, now: int) -> str:

@@ -6,6 +6,7 @@ Only the imports are shared, which are most of what a short command takes.
 
 from __future__ import annotations
 
+import atexit
 import gc
 import importlib
 import json
@@ -75,6 +76,7 @@ def start(
 def _server() -> socket.socket:
     """The process that forks; it ends when this one does, because their connection ends then."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    atexit.register(ours.close)
     with theirs:
         subprocess.Popen(
             [sys.executable, __file__, str(theirs.fileno())],
