@@ -108,8 +108,9 @@ def _busy(plan: GroupMove) -> str:
 def _question(plan: GroupMove) -> str:
     lost = plan.skipped + plan.dropped
     parts = [f"{count(len(plan.alive), 'living consumer')} will begin anew."] if plan.alive else []
-    parts.append(f"{plan.group} gets {count(plan.again, 'event')} again and never sees {lost:,}. Move it?")
-    return " ".join(parts)
+    parts += [f"{plan.group} gets {count(plan.again, 'event')} again."] if plan.again else []
+    parts += [f"{plan.group} never sees {count(lost, 'event')}."] if lost else []
+    return " ".join([*parts, f"Move {plan.group}?"])
 
 
 def document(plan: GroupMove, *, dry_run: bool) -> dict[str, Any]:
