@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pty
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,13 +19,6 @@ from esb_runtime import EsbError, EventNotFound, LoginRefused, StreamNotFound
 from esb_runtime.testing import RedisServer
 
 PASSWORD = "Qx71-unseen"
-
-
-def dead_port() -> str:
-    """An address where nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
 def test_every_error_has_its_exit_code() -> None:
@@ -48,16 +40,6 @@ def test_foreign_errors_do_not_repeat_themselves() -> None:
     assert "ValueError at test_failures.py" in words(caught.value)
     assert words(FileNotFoundError(2, "No such file or directory", "a.txt")) == "No such file or directory: a.txt"
     assert words(Failure("as it is")) == "as it is"
-
-
-def test_nothing_listens(esb: Esb) -> None:
-    """A dead port is exit 3 and names the address."""
-    where = dead_port()
-    for command in (["tail", "x"], ["ls"], ["produce", "x", "y"], ["show", "x"], ["get", "x/1-0"], ["doctor"]):
-        done = esb(*command, REDIS_EVENT_SOURCE_ENDPOINT=where)
-        assert done.returncode == 3, command
-        assert where in done.stdout + done.stderr
-        assert "Traceback" not in done.stderr
 
 
 def test_nothing_is_set(esb: Esb) -> None:
@@ -152,14 +134,6 @@ def test_a_missing_stream_names_the_nearest(esb: Esb, server: redis.Redis) -> No
     assert not {"\x1b", "\x9b"} & set(said)
     assert "no stream matches" in esb.fails(4, "ls", "zzz*")
     assert "holds no event" in esb.fails(4, "get", "event-demo/1-0")
-
-
-def test_a_key_of_another_type_is_bad_data(esb: Esb, server: redis.Redis) -> None:
-    """A key that is no stream is exit 5, and is left as it is."""
-    server.set("text", "x")
-    for command in (["tail", "text"], ["show", "text"], ["produce", "text", "e"], ["get", "text/1-0"]):
-        assert "not a stream" in esb.fails(5, *command) or "untouched" in esb.fails(5, *command)
-    assert server.get("text") == b"x"
 
 
 @pytest.mark.parametrize(
