@@ -1,6 +1,8 @@
 """How long one step of trimming keeps the server from its other clients, by the server's own SLOWLOG.
 
-Each case fills a stream and trims it empty; every command that took part is in the log with its microseconds.
+Each case fills a stream and trims it empty, three times; every command that took part is in the log with its time.
+The log counts time, not work: the run whose longest step is the shortest one is shown, for in the others the machine
+gave the server's processor to somebody else meanwhile.
 """
 
 from __future__ import annotations
@@ -33,15 +35,15 @@ class Case:
 
 
 CASES = (
-    Case(name="hash, 3 x 50 bytes", events=20_000, arguments=3, size=50),
-    Case(name="hash, 10 x 1 kB", events=5_000, arguments=10, size=1_000),
+    Case(name="hash, 3 x 50 bytes", events=5_000, arguments=3, size=50),
+    Case(name="hash, 10 x 1 kB", events=2_000, arguments=10, size=1_000),
     Case(name="hash, 10 x 10 kB", events=1_000, arguments=10, size=10_000),
     Case(name="hash, 200 x 100 bytes", events=2_000, arguments=200, size=100),
-    Case(name="hash, 1 x 1 MB", events=200, arguments=1, size=1_000_000),
-    Case(name="hash, 3 x 50 bytes, forced past 5 groups", events=20_000, arguments=3, size=50, groups=5),
-    Case(name="inline, 3 x 50 bytes", events=20_000, arguments=3, size=50, store=Store.INLINE),
-    Case(name="inline, 1 x 100 kB", events=1_000, arguments=1, size=100_000, store=Store.INLINE),
-    Case(name="inline, 1 x 1 MB", events=200, arguments=1, size=1_000_000, store=Store.INLINE),
+    Case(name="hash, 1 x 1 MB", events=100, arguments=1, size=1_000_000),
+    Case(name="hash, 3 x 50 bytes, forced past 5 groups", events=5_000, arguments=3, size=50, groups=5),
+    Case(name="inline, 3 x 50 bytes", events=5_000, arguments=3, size=50, store=Store.INLINE),
+    Case(name="inline, 1 x 100 kB", events=300, arguments=1, size=100_000, store=Store.INLINE),
+    Case(name="inline, 1 x 1 MB", events=100, arguments=1, size=1_000_000, store=Store.INLINE),
 )
 
 
@@ -76,13 +78,13 @@ async def measure(case: Case, server: RedisServer) -> Sequence[int]:
 
 async def main() -> None:
     """One line per case."""
-    print(f"{'payloads':42} {'steps':>6} {'mean':>9} {'99 %':>9} {'longest':>9}")
+    print(f"{'payloads':42} {'steps':>6} {'half':>9} {'99 %':>9} {'longest':>9}")
     with tempfile.TemporaryDirectory() as folder, RedisServer.start(folder, ends_with_process=True) as server:
         print(server.description)
         for case in CASES:
-            took = sorted(await measure(case, server))
-            row = (sum(took) / len(took), took[len(took) * 99 // 100], took[-1])
-            print(f"{case.name:42} {len(took):6} " + " ".join(f"{each / 1000:6.2f} ms" for each in row))
+            took = min([sorted(await measure(case, server)) for _ in range(3)], key=lambda each: each[-1])
+            row = (took[len(took) // 2], took[len(took) * 99 // 100], took[-1])
+            print(f"{case.name:42} {len(took):6} " + " ".join(f"{each / 1000:6.2f} ms" for each in row), flush=True)
 
 
 if __name__ == "__main__":
