@@ -70,10 +70,11 @@ async def paced(pieces: AsyncIterator[list[Line]], rate: float | None) -> AsyncI
     async for piece in pieces:
         size = len(piece) if rate is None else max(int(rate * GRAIN), 1)
         for at in range(0, len(piece), max(size, 1)):
-            if rate is not None:
-                await asyncio.sleep(max(began + done / rate - loop.time(), 0.0))
-            yield piece[at : at + size]
-            done += len(piece[at : at + size])
+            part = piece[at : at + size]
+            if rate is not None:  # the last of them is due
+                await asyncio.sleep(max(began + (done + len(part) - 1) / rate - loop.time(), 0.0))
+            yield part
+            done += len(part)
 
 
 async def _pieces(descriptor: int) -> AsyncIterator[bytes]:
