@@ -166,6 +166,10 @@ def test_a_step_whose_reply_was_lost_gives_nothing_twice(groups: Groups) -> None
             given = groups.pending("one")
             groups.server.xack("s", "one", *given)
             again = await port.give(page, run="r", begins=True, last="+")
+            page = await channel.scan("s", first=given[3], count=4, payload=False)
+            shifted = await port.give(page, run="r", begins=False, last="+")
+            assert (shifted.given, groups.pending("one")) == (2, [event.key.id for event in page[2:]])
+            groups.server.xack("s", "one", *groups.pending("one"))
             return once, again, given
         finally:
             await operations.aclose()

@@ -64,12 +64,15 @@ def assert_copied(server: redis.Redis, source: str, to: str, count: int) -> None
 
 def killed_at(running: subprocess.Popen[str], server: redis.Redis, count: int) -> int:
     """Kill it once the copy has this many events; returns how many it has then."""
-    deadline = time.monotonic() + PATIENCE
+    held, deadline = 0, time.monotonic() + PATIENCE
     try:
-        while server.xlen("copy") < count:
+        while held < count:
             assert running.poll() is None, "it ended before it could be killed"
             assert time.monotonic() < deadline, "the copy does not grow"
             time.sleep(0.001)
+            before, held = held, int(server.xlen("copy"))
+            if held > before:
+                deadline = time.monotonic() + PATIENCE
     finally:
         running.kill()
         running.communicate()

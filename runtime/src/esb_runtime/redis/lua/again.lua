@@ -17,9 +17,12 @@ elseif place[2] and not below(place[2], ARGV[#ARGV]) then
 end
 
 local given, waiting, gone = 0, 0, 0
+local at = place[1] == ARGV[3] and place[2]
 for n = 7, #ARGV do
   local id = ARGV[n]
-  if below(group['last-delivered-id'], id) or #redis.call('XPENDING', KEYS[1], ARGV[1], id, id, '1') > 0 then
+  if at and not below(at, id) then
+    -- another process goes on with the same replay and was here already
+  elseif below(group['last-delivered-id'], id) or #redis.call('XPENDING', KEYS[1], ARGV[1], id, id, '1') > 0 then
     waiting = waiting + 1
   elseif not redis.call('XRANGE', KEYS[1], id, id)[1] then
     gone = gone + 1
