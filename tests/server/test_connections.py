@@ -144,3 +144,29 @@ async def test_a_command_that_is_not_there(redis_server: RedisServer) -> None:
     finally:
         await connection.aclose()
     assert "secret" not in str(refused.value)
+
+
+async def test_a_cancelled_command_loses_its_own_reply_alone(redis_server: RedisServer) -> None:
+    """Commands of several tasks share a connection: who gives up takes nobody else's answer along."""
+    connection = Connection(redis_server.endpoint)
+    await connection.call("CLIENT", "PAUSE", 200)
+    first, second = (asyncio.create_task(connection.call("ECHO", word)) for word in ("first", "second"))
+    await asyncio.sleep(0)  # both are on their way
+    first.cancel()
+    assert await second == b"second"
+    assert await connection.call("ECHO", "third") == b"third"
+    await connection.aclose()
+
+
+async def test_a_closed_connection_fails_what_is_asked_and_is_made_anew(redis_server: RedisServer) -> None:
+    """A killed connection is an outage for the commands on it; the next one opens another."""
+    connection, other = Connection(redis_server.endpoint), Connection(redis_server.endpoint)
+    number = await connection.call("CLIENT", "ID")
+    blocked = asyncio.create_task(connection.call("XREAD", "BLOCK", 60_000, "STREAMS", "nothing", "$"))
+    while await other.call("CLIENT", "KILL", "ID", number) != 1:
+        pass
+    with pytest.raises(ChannelUnavailable):
+        await blocked
+    assert await connection.call("CLIENT", "ID") != number
+    await connection.aclose()
+    await other.aclose()

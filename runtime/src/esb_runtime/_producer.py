@@ -300,15 +300,38 @@ class _Line:
         self._stream = stream
         self._outbox = outbox
         self._calls: list[_Call] = []
+        self._busy = False
         self._writer: asyncio.Task[None] | None = None
 
-    def send(self, record: Record, *, until: float) -> asyncio.Future[EventKey]:
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[EventKey] = loop.create_future()
-        self._calls.append(_Call(record, future, until))
-        if self._writer is None:
-            self._writer = loop.create_task(self._write())
+    async def send(self, record: Record, *, until: float) -> EventKey:
+        """Store a record. On an idle line its caller writes it: a task that did would cost two rounds of the loop."""
+        if self._busy:
+            return await self._waiting(record, until)
+        self._busy = True
+        again: asyncio.Future[EventKey] | None = None
+        try:
+            outcome = (await self._outbox.attempt(self._stream, (record,), until=until))[0]
+            if isinstance(outcome, ChannelUnavailable):
+                again = self._waiting(record, until, first=True)
+        finally:
+            self._busy = False
+            self._go_on()
+        if again is not None:
+            return await again
+        if isinstance(outcome, EsbError):
+            raise outcome.for_call(record.message_id) if isinstance(outcome, ChannelError) else outcome
+        return outcome
+
+    def _waiting(self, record: Record, until: float, *, first: bool = False) -> asyncio.Future[EventKey]:
+        future: asyncio.Future[EventKey] = asyncio.get_running_loop().create_future()
+        self._calls.insert(0 if first else len(self._calls), _Call(record, future, until))
         return future
+
+    def _go_on(self) -> None:
+        """Have a task write what waits."""
+        if self._calls:
+            self._busy = True
+            self._writer = asyncio.get_running_loop().create_task(self._write())
 
     async def _write(self) -> None:
         """Write what waits, chunk by chunk; calls that come meanwhile form the next chunk."""
@@ -318,13 +341,15 @@ class _Line:
                 trouble = await self._write_chunk()
                 if trouble is None:
                     waits = _waits()
+                    if not self._calls:
+                        await asyncio.sleep(0)  # who was told just now may have the next event at hand: a full chunk
                     continue
                 now = time.monotonic()
                 self._give_up(trouble, now)
                 if self._calls:
                     await asyncio.sleep(min(next(waits), max(self._calls[0].until - now, 0.0)))
         finally:
-            self._writer = None
+            self._busy, self._writer = False, None
             for call in self._calls:
                 call.future.cancel()
             self._calls.clear()

@@ -76,7 +76,7 @@ class RedisChannel(Channel, Copier, Peeker):
         self._stores = tuple(stores)
         self._dedup = max(int(dedup.total_seconds() * 1000), 1)
         self._commands = Connection(endpoint)
-        self._blocking = Connection(endpoint, timeout=SOCKET_TIMEOUT + MAX_WAIT.total_seconds())
+        self._blocking = Connection(endpoint, timeout=SOCKET_TIMEOUT + MAX_WAIT.total_seconds(), blocking=True)
         self._payloads = Payloads(self._commands, self._stores)
 
     @property
@@ -111,7 +111,7 @@ class RedisChannel(Channel, Copier, Peeker):
         options: list[Word] = ["hash" if beside else "record", int(together), self._dedup, len(records), len(shapes)]
         replies: list[Any] = await self._commands.run("append", (stream, *own, *queue), (*options, *heads, *words))
         if replies and replies[0] and replies[0].startswith(b"!READONLY"):
-            await self._commands.forget_connections()
+            self._commands.forget_connections()
         return [
             EventKey(stream=stream, id=reply.decode())
             if reply and reply[0] in _PLAIN

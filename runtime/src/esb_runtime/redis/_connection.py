@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import redis
-import redis.asyncio
 from redis import exceptions as errors
 
 from .._endpoint import Endpoint
@@ -24,6 +23,7 @@ from .._errors import (
     WrongKeyType,
 )
 from ._frames import Word, packed
+from ._link import CONNECT_TIMEOUT, Link, opened
 from ._scripts import Script, script
 
 _PASSING = re.compile(
@@ -34,11 +34,10 @@ _PASSING = re.compile(
 error of a script, not at its beginning."""
 _UNKNOWN = re.compile(r"unknown (redis )?command", re.IGNORECASE)
 """What servers say of a command that they do not have, inside scripts too."""
-LOGIN = ("NOAUTH", "WRONGPASS", "NOPERM", "invalid username-password", "unauthenticated")
+LOGIN = ("NOAUTH", "WRONGPASS", "NOPERM", "invalid username-password", "unauthenticated", "AUTH <password>")
 """Answers of a server that does not let this user in, or not this far."""
 SOCKET_TIMEOUT = 10.0
 """Seconds that a command may take; a blocking read adds its own wait."""
-CONNECT_TIMEOUT = 5.0
 
 
 def passing(text: str) -> bool:
@@ -47,20 +46,21 @@ def passing(text: str) -> bool:
 
 
 class Connection:
-    """Commands and scripts over one pool, replies raw. Safe to share between tasks.
+    """Commands and scripts, replies raw. Safe to share between tasks, which share one link to the server.
 
-    redis-py keeps the connections: it opens, authenticates and closes them and reads their replies. What its clients do
-    around a command (packing word by word, a task to bound the write, counters at every loan from the pool) costs more
-    than everything else on an event's way, so commands go packed through a connection's own public methods, bounded by
-    one timer, and a connection stays on loan while it is well.
+    With `blocking` each command has a link of its own as long as it lasts: the server answers nothing else on it.
     """
 
-    def __init__(self, endpoint: Endpoint, *, timeout: float = SOCKET_TIMEOUT) -> None:
+    def __init__(self, endpoint: Endpoint, *, timeout: float = SOCKET_TIMEOUT, blocking: bool = False) -> None:
         self.endpoint = endpoint.display
+        self._where = endpoint
         self._timeout = timeout
-        self._redis: Any = redis.asyncio.Redis(**options(endpoint, timeout=None, library=redis.asyncio))
-        self._pool: Any = self._redis.connection_pool
-        self._idle: list[Any] = []
+        self._blocking = blocking
+        self._links: list[Link] = []
+        """The shared link, or those that wait for their next blocking command."""
+        self._busy: set[Link] = set()
+        """Those that still wait for an answer, and take no other command."""
+        self._opening = asyncio.Lock()
 
     async def call(self, *words: Word, stream: str = "", group: str = "") -> Any:
         """One command, about this stream and group. Raises esb's errors."""
@@ -73,7 +73,7 @@ class Connection:
         with translated(self.endpoint, keys[0], group):
             words = (len(keys), *keys, *arguments)
             reply = (await self._exchange(packed(("EVALSHA", lua.digest, *words)), 1))[0]
-            if isinstance(reply, errors.NoScriptError):
+            if isinstance(reply, errors.ResponseError) and str(reply).startswith("NOSCRIPT"):
                 reply = (await self._exchange(packed(("EVAL", lua.source, *words)), 1))[0]
             return _good(reply)
 
@@ -94,57 +94,70 @@ class Connection:
             return await self._exchange(b"".join([packed(tuple(words)) for words in commands]), len(commands))
 
     async def _exchange(self, packet: bytes, count: int) -> list[Any]:
-        """Send packed commands and read their replies; redis-py closes a connection on which that was interrupted."""
-        replies: list[Any] = []
+        """Send packed commands and await their replies."""
+        link = await (self._own_link() if self._blocking else self._shared_link())
+        heard = link.heard
         try:
-            async with asyncio.timeout(self._timeout):
-                connection = await self._ready()
-                try:
-                    await connection.send_packed_command(packet)
-                    while len(replies) < count:
-                        try:
-                            replies.append(await connection.read_response())
-                        except errors.ResponseError as error:
-                            replies.append(error)
-                finally:
-                    self._idle.append(connection)
-        except TimeoutError:
-            raise errors.TimeoutError(f"no answer within {self._timeout:g} s") from None
-        if any(isinstance(reply, errors.ReadOnlyError) for reply in replies):
-            await self.forget_connections()
+            replies = await link.ask(packet, count)
+        except asyncio.CancelledError:
+            # nobody reads a blocking command's reply any more; a shared link that was silent all the while may be dead
+            if self._blocking:
+                link.drop()
+            elif link.heard == heard:
+                self._retire(link)
+            raise
+        if self._blocking and link.open:
+            self._busy.discard(link)
+            self._links.append(link)
+        if any(isinstance(reply, errors.ResponseError) and "READONLY" in str(reply) for reply in replies):
+            self.forget_connections()
         return replies
 
-    async def _ready(self) -> Any:
-        """A connection that can be written to; a closed one, or one with a reply that nobody read, is made anew."""
-        while self._idle:
-            connection = self._idle.pop()
-            if connection.is_connected and not await _unread(connection):
-                return connection
-            await self._pool.release(connection)
-        return await self._pool.get_connection()
+    async def _shared_link(self) -> Link:
+        """The link that everybody uses; one task opens it anew, the others wait for that."""
+        if self._links and await self._links[0].usable():
+            return self._links[0]
+        try:
+            async with asyncio.timeout(self._timeout), self._opening:
+                if not self._links or not self._links[0].open:
+                    self._links = [await self._opened()]
+                return self._links[0]
+        except TimeoutError:
+            raise errors.TimeoutError(f"no connection within {self._timeout:g} s") from None
 
-    async def forget_connections(self) -> None:
+    async def _own_link(self) -> Link:
+        link = self._links.pop() if self._links else None
+        while link is None or not await link.usable():
+            link = self._links.pop() if self._links else await self._opened()
+        self._busy.add(link)
+        return link
+
+    async def _opened(self) -> Link:
+        self._busy = {link for link in self._busy if not link.closed}
+        return await opened(self._where, self._timeout)
+
+    def _retire(self, link: Link) -> None:
+        link.retire()
+        self._busy.add(link)
+
+    def forget_connections(self) -> None:
         """This server is a replica now: the next connection may lead to the one that took over its name."""
-        idle, self._idle = self._idle, []
-        for connection in idle:
-            await connection.disconnect()
-            await self._pool.release(connection)
+        links, self._links = self._links, []
+        for link in links:
+            self._retire(link)
 
     async def aclose(self) -> None:
-        """Close every connection of the pool."""
-        await self._redis.aclose()
+        """Close every connection."""
+        links, self._links = [*self._links, *self._busy], []
+        for link in links:
+            link.drop()
+            await link.ended()
 
 
 def _good(reply: Any) -> Any:
     if isinstance(reply, Exception):
         raise reply
     return reply
-
-
-def _unread(connection: Any) -> Awaitable[bool]:
-    """Whether there is something to read, the end of the stream included (`can_read` has another name before 8.0)."""
-    look: Callable[[], Awaitable[bool]] = getattr(connection, "can_read", None) or connection.can_read_destructive
-    return look()
 
 
 class ThreadConnection:
@@ -234,7 +247,7 @@ def _answered(endpoint: str, error: errors.ResponseError, stream: str, group: st
         return WrongKeyType(stream, "stream")
     if any(word in text for word in LOGIN):
         return LoginRefused(endpoint, words_of(error))
-    if isinstance(error, errors.AskError):  # MOVED too
+    if isinstance(error, errors.AskError) or text.startswith(("MOVED ", "ASK ")):
         return ChannelError(
             f"Redis at {endpoint} is a node of a Redis Cluster, which this version of esb does not speak: "
             "name a server that stands alone"
@@ -253,4 +266,4 @@ def words_of(error: BaseException) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
     if "Connect call failed" in text or "Connection refused" in text:
         return "connection refused, nothing listens there"
-    return text.partition(", with args beginning with")[0].rstrip(".")[:200]
+    return text.removeprefix("ERR ").partition(", with args beginning with")[0].rstrip(".")[:200]
