@@ -5,13 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 import warnings
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
 from datetime import timedelta
-from random import random
 from types import TracebackType
 from typing import Any, TypeVar
-
-from msgspec import Struct
 
 from ._codecs import codec_of
 from ._confirmations import Confirmations
@@ -20,14 +17,12 @@ from ._errors import ChannelError, ChannelUnavailable, EsbError, NotConfirmed
 from ._events import EventDefinition
 from ._flow import current_deadline, current_details, take_message_id
 from ._identifiers import EventKey
+from ._line import Line, chunks, pauses, trouble_in
 from ._ports import Appended, Channel
 from ._settings import Durability
 
 T = TypeVar("T")
 
-MAX_RECORDS = 256
-"""Events per round trip: enough to make the round trip's cost vanish, few enough not to block the server (1 ms)."""
-MAX_BYTES = 1024 * 1024
 DEADLINE = timedelta(seconds=10)
 SILENT = "it does not answer"
 PATIENCE = 3.0
@@ -114,7 +109,7 @@ class Outbox:
         self._channel = channel
         self._deadline = deadline.total_seconds()
         self._patience = min(PATIENCE, self._deadline / 3)
-        self._lines: dict[str, _Line] = {}
+        self._lines: dict[str, Line] = {}
         self._confirmations = Confirmations(channel)
 
     async def send(self, sending: Sending) -> EventKey:
@@ -169,7 +164,7 @@ class Outbox:
 
     async def patiently(self, write: Callable[[], Awaitable[T]]) -> T:
         """The result of a write that is safe to repeat; outages are waited out, up to the deadline."""
-        until, waits = time.monotonic() + self._deadline, _waits()
+        until, waits = time.monotonic() + self._deadline, pauses()
         while True:
             try:
                 async with asyncio.timeout(self._patience):
@@ -189,7 +184,7 @@ class Outbox:
 
     async def _required(self, durability: Durability, until: float) -> None:
         """See to it, once, that the channel can promise this at all: afterwards it would be too late."""
-        for wait in _waits():
+        for wait in pauses():
             try:
                 await self._confirmations.require(durability)
             except ChannelUnavailable:
@@ -202,7 +197,7 @@ class Outbox:
     async def _stored(self, sending: Sending, until: float, limit: float | None) -> EventKey:
         line = self._lines.get(sending.stream)
         if line is None:
-            line = self._lines[sending.stream] = _Line(sending.stream, self)
+            line = self._lines[sending.stream] = Line(sending.stream, self)
         if limit is None:
             return await line.send(sending.record, until=until)
         bound = asyncio.timeout(until - time.monotonic())
@@ -245,10 +240,10 @@ class Outbox:
         """Append a chunk, waiting out outages; a deadline of its own unless its caller set one."""
         seconds = self._deadline if until is None else max(until - time.monotonic(), 0.0)
         until = time.monotonic() + seconds
-        waits = _waits()
+        waits = pauses()
         while True:
             outcomes = await self.attempt(stream, records, until=until, least=0.0, together=True)
-            trouble = _trouble(outcomes)
+            trouble = trouble_in(outcomes)
             left = until - time.monotonic()
             if trouble is None or left <= 0:
                 return outcomes if trouble is None else [self.gave_up(trouble, seconds)]
@@ -283,133 +278,3 @@ class Outbox:
             f"{trouble.reason} (tried for {tried:.3g} s; the event may be stored, "
             "its message id, which this error carries, makes sending it again safe)",
         )
-
-
-class _Call(Struct, eq=False):
-    """A produce call that waits for its turn."""
-
-    record: Record
-    future: asyncio.Future[EventKey]
-    until: float
-
-
-class _Line:
-    """The calls that wait for one stream."""
-
-    def __init__(self, stream: str, outbox: Outbox) -> None:
-        self._stream = stream
-        self._outbox = outbox
-        self._calls: list[_Call] = []
-        self._busy = False
-        self._writer: asyncio.Task[None] | None = None
-
-    async def send(self, record: Record, *, until: float) -> EventKey:
-        """Store a record. On an idle line its caller writes it: a task that did would cost two rounds of the loop."""
-        if self._busy:
-            return await self._waiting(record, until)
-        self._busy = True
-        again: asyncio.Future[EventKey] | None = None
-        try:
-            outcome = (await self._outbox.attempt(self._stream, (record,), until=until))[0]
-            if isinstance(outcome, ChannelUnavailable):
-                again = self._waiting(record, until, first=True)
-        finally:
-            self._busy = False
-            self._go_on()
-        if again is not None:
-            return await again
-        if isinstance(outcome, EsbError):
-            raise outcome.for_call(record.message_id) if isinstance(outcome, ChannelError) else outcome
-        return outcome
-
-    def _waiting(self, record: Record, until: float, *, first: bool = False) -> asyncio.Future[EventKey]:
-        future: asyncio.Future[EventKey] = asyncio.get_running_loop().create_future()
-        self._calls.insert(0 if first else len(self._calls), _Call(record, future, until))
-        return future
-
-    def _go_on(self) -> None:
-        """Have a task write what waits."""
-        if self._calls:
-            self._busy = True
-            self._writer = asyncio.get_running_loop().create_task(self._write())
-
-    async def _write(self) -> None:
-        """Write what waits, chunk by chunk; calls that come meanwhile form the next chunk."""
-        waits = _waits()
-        try:
-            while self._calls:
-                trouble = await self._write_chunk()
-                if trouble is None:
-                    waits = _waits()
-                    if not self._calls:
-                        await asyncio.sleep(0)  # who was told just now may have the next event at hand: a full chunk
-                    continue
-                now = time.monotonic()
-                self._give_up(trouble, now)
-                if self._calls:
-                    await asyncio.sleep(min(next(waits), max(self._calls[0].until - now, 0.0)))
-        finally:
-            self._busy, self._writer = False, None
-            for call in self._calls:
-                call.future.cancel()
-            self._calls.clear()
-
-    async def _write_chunk(self) -> ChannelUnavailable | None:
-        """One try for the first calls; those that met an outage stay, and it is returned."""
-        self._calls[:MAX_RECORDS] = [call for call in self._calls[:MAX_RECORDS] if not call.future.done()]
-        if not self._calls:
-            return None
-        records = next(chunks([call.record for call in self._calls[:MAX_RECORDS]]))
-        turn = self._calls[: len(records)]
-        try:
-            outcomes: Sequence[EventKey | Exception] = await self._outbox.attempt(
-                self._stream, records, until=turn[0].until
-            )
-        except Exception as error:  # noqa: BLE001 - whatever a payload store raises belongs to its callers
-            outcomes = [error] * len(turn)
-        self._calls[: len(turn)] = [
-            call
-            for call, outcome in zip(turn, outcomes, strict=True)
-            if isinstance(outcome, ChannelUnavailable) or not _told(call, outcome)
-        ]
-        return _trouble(outcomes)
-
-    def _give_up(self, trouble: ChannelUnavailable, now: float) -> None:
-        """Fail the calls whose own deadline is over; the others go on waiting."""
-        error = self._outbox.gave_up(trouble)
-        self._calls = [call for call in self._calls if call.until > now or not _told(call, error)]
-
-
-def _told(call: _Call, outcome: EventKey | Exception) -> bool:
-    """Tell a call its outcome, unless its caller is gone."""
-    if not call.future.done():
-        if isinstance(outcome, Exception):
-            own = outcome.for_call(call.record.message_id) if isinstance(outcome, ChannelError) else outcome
-            call.future.set_exception(own)
-        else:
-            call.future.set_result(outcome)
-    return True
-
-
-def _trouble(outcomes: Iterable[EventKey | Exception]) -> ChannelUnavailable | None:
-    return next((outcome for outcome in outcomes if isinstance(outcome, ChannelUnavailable)), None)
-
-
-def _waits() -> Generator[float, None, None]:
-    """Seconds between tries: doubling, with jitter."""
-    delay = 0.02
-    while True:
-        yield delay * (0.5 + random())  # noqa: S311 - spread, not secrecy
-        delay = min(delay * 2, 0.8)
-
-
-def chunks(records: Sequence[Record]) -> Generator[Sequence[Record], None, None]:
-    """Slices of at most MAX_RECORDS records and about MAX_BYTES bytes, never empty."""
-    start = size = 0
-    for n, record in enumerate(records):
-        if n > start and (n - start >= MAX_RECORDS or size + record.size > MAX_BYTES):
-            yield records[start:n]
-            start, size = n, 0
-        size += record.size
-    if start < len(records):
-        yield records[start:]
