@@ -14,6 +14,8 @@ WITH_PAYLOAD = frozenset({"args", "meta"})
 """Members of a document that are complete only with the payload."""
 
 
+NARROW = frozenset({"args"})
+"""Members of which an expression may look at a part."""
 BY_KIND = frozenset({"event", "version"})
 """Members that all events of a kind have alike."""
 
@@ -42,7 +44,7 @@ class Condition:
     @property
     def narrow(self) -> bool:
         """Whether a few arguments decide it."""
-        return self.members == {"args"} and self.arguments is not None
+        return self.members == NARROW and self.arguments is not None
 
     def holds_for(self, arguments: Mapping[str, bytes]) -> bool:
         """Whether an event with these arguments, among those that it looks at, is like that."""

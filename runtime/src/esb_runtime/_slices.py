@@ -46,19 +46,13 @@ class Slice:
         """
         late = [condition for condition in self.where if condition.payload]
         early = [condition for condition in self.where if not condition.payload]
-        found = [event for event in page if not self.only or event.event in self.only]
-        for group, handled in ((self.handled_by, True), (self.unhandled_by, False)):
-            if group and found:
-                first, last = sorted((found[0].key.id, found[-1].key.id), key=entry_order)
-                standing = await redelivery_of(channel, self.stream, group).standing(first, last)
-                found = [event for event in found if standing.has_handled(event.key.id) is handled]
+        found: list[Stored] = [event for event in page if not self.only or event.event in self.only]
+        if self.handled_by:
+            found = await self._by_group(channel, found, self.handled_by, handled=True)
+        if self.unhandled_by:
+            found = await self._by_group(channel, found, self.unhandled_by, handled=False)
         for condition in early:
-            if condition.by_kind:
-                kinds = {(event.event, event.version): event for event in found}
-                wanted = {kind for kind, event in kinds.items() if condition.holds(event)}
-                found = [event for event in found if (event.event, event.version) in wanted]
-            else:
-                found = [event for event in found if condition.holds(event)]
+            found = _holding(condition, found)
         if late and isinstance(channel, Peeker) and all(condition.narrow for condition in late):
             found = await self._peeked(channel, found, late)
         if not found or not (payload or late):
@@ -67,6 +61,14 @@ class Slice:
         for condition in late:
             whole = [event for event in whole if condition.holds(event)]
         return whole if payload else [msgspec.structs.replace(event, arguments=None) for event in whole]
+
+    async def _by_group(self, channel: Channel, events: Sequence[Stored], group: str, *, handled: bool) -> list[Stored]:
+        """Those that a group was given and has settled, or those that it has not."""
+        if not events:
+            return []
+        first, last = sorted((events[0].key.id, events[-1].key.id), key=entry_order)
+        standing = await redelivery_of(channel, self.stream, group).standing(first, last)
+        return [event for event in events if standing.has_handled(event.key.id) is handled]
 
     async def _peeked(self, channel: Peeker, events: Sequence[Stored], late: Sequence[Condition]) -> list[Stored]:
         """Without those that a few arguments rule out; what is left is looked at once more when it is whole."""
@@ -77,6 +79,15 @@ class Slice:
             for event, arguments in zip(events, looked, strict=True)
             if arguments is None or all(condition.holds_for(arguments) for condition in late)
         ]
+
+
+def _holding(condition: Condition, events: Sequence[Stored]) -> list[Stored]:
+    """Those for which a condition on the entry alone holds; events of a kind are asked once where they are alike."""
+    if not condition.by_kind:
+        return [event for event in events if condition.holds(event)]
+    kinds = {(event.event, event.version): event for event in events}
+    wanted = {kind for kind, event in kinds.items() if condition.holds(event)}
+    return [event for event in events if (event.event, event.version) in wanted]
 
 
 @dataclass(slots=True, kw_only=True)

@@ -177,7 +177,9 @@ async def held_up(commands: Connection, streams: Sequence[str]) -> dict[str, str
     """Those of these streams whose retention a dead group holds up, with that group; one round trip for all."""
     ours = [stream for stream in streams if _keys.has_sides(stream)]
     replies = await commands.pipeline([("HGETALL", _keys.retention_key(stream)) for stream in ours]) if ours else []
-    kept = {stream: _kept(words) for stream, words in zip(ours, replies, strict=True) if isinstance(words, list)}
+    kept = {
+        stream: _kept(words) for stream, words in zip(ours, replies, strict=True) if not isinstance(words, Exception)
+    }
     return {stream: policy.pinned for stream, policy in kept.items() if policy is not None and policy.pinned}
 
 
