@@ -32,6 +32,7 @@ COMMANDS = {
     "profile list": (),
     "profile show": ("local",),
     "doctor": (),
+    "bench": ("--events", "10"),
     "redis status": ("--dir", "{server}"),
 }
 """What each command is called with."""
@@ -78,6 +79,8 @@ def test_every_form(lettered: tuple[Esb, dict[str, str]], command: str) -> None:
     template = r"\n".join(f"<{{{{{name}}}}}>" for name in documents[0])
     shown = esb.ok(*words, "-o", "template", "--template", template)
     expected = "".join(f"<{said(value)}>\n" for document in documents for value in document.values())
+    if command == "bench":  # which measures something else each time
+        shown, expected = (re.sub("<.*>", "<>", text) for text in (shown, expected))
     assert CHANGING.sub("", shown) == CHANGING.sub("", expected)
     assert "--template TEXT" in esb.fails(2, *words, "-o", "template")
     assert "two forms" in esb.fails(2, *words, "-o", "json", "--template", "x")
