@@ -15,19 +15,22 @@ from .workspace import Workspace
 class Program:
     """A program: `target` is `MODULE:FUNCTION`, or `MODULE:CONSUMER` together with a `group`.
 
-    `connect` names the function that makes its backbone; without one it is `Backbone.connect`.
+    `connect` names the function that makes its backbone; without one it is `Backbone.connect`. `health` is the port on
+    which it says whether it is alive and consuming.
     """
 
     name: str
     target: str
     group: str | None = None
     connect: str | None = None
+    health: int | None = None
 
     def command(self, interpreter: Path) -> list[str]:
         """The command line that runs it."""
         group = ["--group", self.group] if self.group is not None else []
         connect = ["--connect", self.connect] if self.connect is not None else []
-        return [str(interpreter), "-m", "esb_runtime.run", self.target, *group, *connect]
+        health = ["--health", str(self.health)] if self.health is not None else []
+        return [str(interpreter), "-m", "esb_runtime.run", self.target, *group, *connect, *health]
 
     def owns(self, file: Path) -> bool:
         """Whether a source file belongs to the program: it is its module or lies beside it in its package."""

@@ -23,6 +23,17 @@ def command(
         str | None, typer.Option("--group", "-g", help="Consumer group of a MODULE:CONSUMER.", show_default=False)
     ] = None,
     reload: Annotated[bool, typer.Option("--reload", help="Start again when source files change.")] = False,
+    health: Annotated[
+        int | None,
+        typer.Option(
+            "--health",
+            metavar="PORT",
+            min=1,
+            max=65535,
+            help="Answer HTTP: /live, and /ready while it consumes (else 503).",
+            show_default=False,
+        ),
+    ] = None,
     drain: Annotated[
         float, typer.Option("--drain", min=0, help="Seconds that a stopping worker may take to finish.")
     ] = 35,
@@ -36,12 +47,14 @@ def command(
     """Run consumers in worker processes, under a supervisor.
 
     Workers are restarted when they crash, and stop in order. SIGTERM and Ctrl-C let every worker finish what it has
-    in hand; a second Ctrl-C does not wait.
+    in hand; a second Ctrl-C does not wait. With --health the first worker answers on that port, the second on the next
+    one, and so on.
 
     \b
     Examples:
       esb run mycompany.events.consumer.reporter:wire
       esb run mycompany.events.consumer.reporter:wire --workers 4
+      esb run mycompany.events.consumer.reporter:wire --health 8080
       esb run mycompany.events.consumer.reporter:Reporter --group audit
     """
     import asyncio
@@ -57,7 +70,10 @@ def command(
     name = target.rpartition(".")[2].partition(":")[0]
     names = [name] if workers == 1 else [f"{name}-{number}" for number in range(1, workers + 1)]
     connect = workspace.connect if workspace else None
-    programs = [Program(name=each, target=target, group=group, connect=connect) for each in names]
+    programs = [
+        Program(name=each, target=target, group=group, connect=connect, health=health and health + at)
+        for at, each in enumerate(names)
+    ]
 
     async def supervise() -> tuple[bool, bool]:
         sources = Sources(workspace.watched if workspace else [Path.cwd()]) if reload else None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -90,6 +92,41 @@ def test_a_consumer_class_runs_in_its_group(workspace: Path, redis_server: Redis
     assert Esb("run", "shop:opens", cwd=workspace, **redis_server.environment()).ends() == 0
     esb.line("shop | the corner shop is open")
     assert esb.ends(signal.SIGTERM) == 0
+
+
+def test_health_knows_whether_the_group_consumes(workspace: Path, tmp_path: Path) -> None:
+    """`/live` and `/ready` are 200 while the worker consumes; without its server it lives and is not ready."""
+    port = free_port()
+    with RedisServer.start(tmp_path / "own", ends_with_process=True) as server:
+        esb = Esb("run", "shop:forever", "--health", str(port), cwd=workspace, **server.environment())
+        eventually(lambda: asked(port, "/ready") == 200)
+        assert (asked(port, "/live"), asked(port, "/other")) == (200, 404)
+        other = Esb("run", "shop:forever", "--health", str(port), cwd=workspace, **server.environment())
+        assert other.ends() == 1
+        assert f"--health: port {port} cannot be had" in other.text
+    eventually(lambda: asked(port, "/ready") == 503)
+    assert asked(port, "/live") == 200
+    assert esb.ends(signal.SIGTERM) == 0
+    assert asked(port, "/live") is None
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def asked(port: int, path: str) -> int | None:
+    """The status of an answer; None where nobody listens."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status
+    except OSError:
+        return None
+    finally:
+        connection.close()
 
 
 def test_a_program_that_runs_once_is_not_repeated(workspace: Path, redis_server: RedisServer) -> None:

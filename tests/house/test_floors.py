@@ -25,7 +25,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     (
         "_context", "_delivery", "_batching", "_consumers", "_consumer", "_routes", "_line", "_producer", "_read",
         "_traces", "_trim", "_retainer",
-        "_projection", "_fold", "_follow", "_membership", "_telemetry", "_confirmations", "_running", "sqlalchemy",
+        "_projection", "_fold", "_follow", "_membership", "_telemetry", "_confirmations", "_running", "_probe",
+        "sqlalchemy",
     ),
     ("_backbone", "_sync", "_slices", "_copying", "_pace", "_tail", "_again", "_dead_events",
      "_group_operations", "operations", "lock", "otel"),

@@ -271,6 +271,11 @@ class Backbone(Sends[Produce]):
             raise UsageError("nothing to run: call subscribe, on, follow or relay first")
         await run_together(runnables)
 
+    @property
+    def consuming(self) -> bool:
+        """Whether every subscription reads its streams, or stands by while another process owns one."""
+        return all(one.consuming for one in self._runnables if isinstance(one, Subscription))
+
     async def stop(self) -> None:
         """Ask `run` to end; it returns when everything in flight has ended or the drain time is over."""
         await stop_all((*self._runnables, *self._relays))

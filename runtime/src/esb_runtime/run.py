@@ -8,7 +8,8 @@
 
 The backbone is `Backbone.connect()`, or what the function that `--connect MODULE:FUNCTION` names returns. Redis and its
 password come from `REDIS_EVENT_SOURCE_ENDPOINT` and `REDIS_EVENT_SOURCE_PASS`. SIGTERM and SIGINT end it
-in order. How it ended is its exit code (`Ended`).
+in order. How it ended is its exit code (`Ended`). With `--health PORT` it answers HTTP: `/live` is 200, `/ready` is 200
+while every subscription consumes, else 503.
 """
 
 from __future__ import annotations
@@ -23,11 +24,13 @@ import sys
 import threading
 import traceback
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from enum import IntEnum
 from importlib import import_module
 from typing import Any, cast
 
 from ._errors import ChannelUnavailable, EndpointError, LoginRefused
+from ._probe import answering
 
 LIFELINE = "ESB_LIFELINE"
 """Set by a supervisor that holds the other end of this process's stdin: when that closes, the supervisor is gone."""
@@ -66,7 +69,10 @@ def main(arguments: list[str] | None = None) -> int:
         return Ended.UNLOADABLE
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:
-        return asyncio.run(_run(target, group=options.group, connect=connect))
+        return asyncio.run(_run(target, group=options.group, connect=connect, health=options.health))
+    except Unloadable as problem:
+        _say(str(problem))
+        return Ended.UNLOADABLE
     except (ChannelUnavailable, LoginRefused, EndpointError) as problem:
         _say(str(problem))
         return Ended.UNREACHABLE
@@ -98,11 +104,19 @@ def load(text: str, *, group: str | None) -> Callable[..., Any]:
     return cast("Callable[..., Any]", found)
 
 
-async def _run(target: Callable[..., Any], *, group: str | None, connect: Callable[..., Any] | None) -> int:
+async def _run(
+    target: Callable[..., Any], *, group: str | None, connect: Callable[..., Any] | None, health: int | None
+) -> int:
     """Connect, do what the target is for, and leave in order."""
     from ._backbone import Backbone
 
-    async with (connect or Backbone.connect)() as backbone:
+    async with AsyncExitStack() as stack:
+        backbone = await stack.enter_async_context((connect or Backbone.connect)())
+        if health is not None:
+            try:
+                await stack.enter_async_context(answering(health, lambda: backbone.consuming))
+            except OSError as problem:
+                raise Unloadable(f"--health: port {health} cannot be had: {problem.strerror}") from None
         if inspect.iscoroutinefunction(target):
             return await _once(target(backbone))
         if group is not None:
@@ -152,6 +166,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m esb_runtime.run", description="Run one program of esb.")
     parser.add_argument("target", metavar="MODULE:NAME", help="a function, a coroutine function or a consumer class")
     parser.add_argument("--group", help="the consumer group of a consumer class")
+    parser.add_argument("--health", metavar="PORT", type=int, help="answer /live and /ready on this port")
     parser.add_argument("--connect", metavar="MODULE:FUNCTION", help="a function that returns the backbone")
     return parser
 
