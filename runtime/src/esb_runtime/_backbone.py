@@ -232,13 +232,11 @@ class Backbone(Sends[Produce]):
     def _register(
         self, definition: EventDefinition, function: Callable[..., Any], group: str, options: HandlerOptions
     ) -> None:
-        chosen = dict(options)
-        uri: Any = chosen.pop("uri", None)
-        environment: Any = chosen.pop("environment", self.environment)
-        name: Any = chosen.pop("name", None)
+        chosen: dict[str, Any] = {**options}
+        uri, name = chosen.pop("uri", None), chosen.pop("name", None)
+        environment = chosen.pop("environment", self.environment)
         route = function_route(definition, function, uri=uri, environment=environment)
-        shared = self._functions.get((route.stream, group))
-        if shared is not None:
+        if (shared := self._functions.get((route.stream, group))) is not None:
             if options:
                 raise UsageError(f"group {group!r} has its options from its first function; give none to the others")
             if definition.id in shared.handlers:
@@ -246,8 +244,7 @@ class Backbone(Sends[Produce]):
             shared.handlers.update(route.handlers)
             shared.keyed = shared.keyed or route.keyed
             return
-        settings: Any = chosen
-        subscription = self._subscription([route], SubscriptionOptions(**settings), group=group, name=name)
+        subscription = self._subscription([route], SubscriptionOptions(**chosen), group=group, name=name)
         self._claim(subscription)
         self._functions[(route.stream, group)] = route
         self._runnables.append(subscription)
@@ -256,9 +253,8 @@ class Backbone(Sends[Produce]):
         """Two subscriptions of one group would take each other's events: each would skip what the other implements."""
         for stream in subscription.streams:
             if (stream, subscription.group) in self._taken:
-                raise UsageError(
-                    f"group {subscription.group!r} consumes {stream!r} already: give all its consumers to one subscribe"
-                )
+                known = f"group {subscription.group!r} consumes {stream!r} already"
+                raise UsageError(f"{known}: give all its consumers to one subscribe")
             self._taken.add((stream, subscription.group))
 
     async def run(self) -> None:
@@ -266,8 +262,7 @@ class Backbone(Sends[Produce]):
 
         Also returns when every one of them was stopped. Raises what one of them raises, after stopping the others.
         """
-        runnables = (*self._runnables, *self._relays)
-        if not runnables:
+        if not (runnables := (*self._runnables, *self._relays)):
             raise UsageError("nothing to run: call subscribe, on, follow or relay first")
         await run_together(runnables)
 
