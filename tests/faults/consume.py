@@ -1,6 +1,7 @@
-"""A consumer process: `consume.py keyed|unkeyed|once LOGS [LEASE_SECONDS] [MISFORTUNE]`.
+"""A consumer process: `python -m faults.consume keyed|unkeyed|all LOGS [LEASE_SECONDS] [MISFORTUNE]`.
 
-`once` is `unkeyed` with `idempotent=True`.
+`all` handles every event in three groups: in the order of keys, with `idempotent=True`, and with effects once; each
+group has a folder of its own in LOGS.
 
 MISFORTUNE: `raise:KEY/N` raises for each event of this key whose number is a multiple of N, `kill:KEY/NUMBER` ends the
 process at once.
@@ -14,10 +15,13 @@ import signal
 import sys
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
-from story import GROUP, Keyed, Log, Parcel, Unkeyed, checksum
+from esb_runtime import Backbone, Consume, ConsumerContext, Ordering, Retry
 
-from esb_runtime import Backbone, Consume, ConsumerContext, Retry
+from . import clocks
+from .effects import OnceConsumer, engine_of
+from .story import GROUP, ONCE, REMEMBERING, Keyed, Log, Parcel, Unkeyed, checksum
 
 
 class Misfortune(Exception):
@@ -27,7 +31,7 @@ class Misfortune(Exception):
 class Handling:
     """What both consumers do."""
 
-    def __init__(self, log: Log, misfortune: str) -> None:
+    def __init__(self, log: Log, misfortune: str = "") -> None:
         self._log = log
         self._kind, _, what = misfortune.partition(":")
         self._key, _, number = what.partition("/")
@@ -58,19 +62,29 @@ class UnkeyedConsumer(Handling, Unkeyed[Consume]):
         await self.handle(key, number, parcel)
 
 
-async def main(kind: str, logs: Path, lease: float, misfortune: str) -> None:
+def in_three_groups(backbone: Backbone, logs: Path, lease: timedelta) -> None:
+    """Subscribe for each of the promises that a group can ask for."""
+    # faults come faster than any crash loop should: waits that double at each would fill the run
+    retry = Retry(attempts=100, crashes=100, first_delay=timedelta(milliseconds=50), max_delay=timedelta(seconds=1))
+    common: dict[str, Any] = {"concurrency": 32, "lease": lease, "retry": retry}
+    backbone.subscribe(KeyedConsumer(Log(logs / GROUP)), group=GROUP, **common)
+    remembering = KeyedConsumer(Log(logs / REMEMBERING))
+    backbone.subscribe(remembering, group=REMEMBERING, ordering=Ordering.NONE, idempotent=True, **common)
+    once = OnceConsumer(engine_of(logs / ONCE), Log(logs / ONCE))
+    backbone.subscribe(once, group=ONCE, ordering=Ordering.NONE, **common | {"concurrency": 50})
+
+
+async def main(kind: str, logs: Path, lease: timedelta, misfortune: str) -> None:
     """Consume until SIGTERM."""
-    log = Log(logs)
-    consumer = KeyedConsumer(log, misfortune) if kind == "keyed" else UnkeyedConsumer(log, misfortune)
     async with Backbone.connect() as backbone:
-        backbone.subscribe(
-            consumer,
-            group=GROUP,
-            concurrency=32,
-            lease=timedelta(seconds=lease),
-            idempotent=kind == "once",
-            retry=Retry(attempts=3, first_delay=timedelta(milliseconds=50), crashes=5 if misfortune else 20),
-        )
+        if kind == "all":
+            in_three_groups(backbone, logs, lease)
+        else:
+            log = Log(logs)
+            consumer = KeyedConsumer(log, misfortune) if kind == "keyed" else UnkeyedConsumer(log, misfortune)
+            crashes = 5 if misfortune else 20
+            retry = Retry(attempts=3, first_delay=timedelta(milliseconds=50), crashes=crashes)
+            backbone.subscribe(consumer, group=GROUP, concurrency=32, lease=lease, retry=retry)
         running = asyncio.create_task(backbone.run())
         await asyncio.sleep(0)  # one turn of the loop: from here on SIGTERM is heard
         (logs / f"{os.getpid()}.ready").touch()
@@ -78,4 +92,6 @@ async def main(kind: str, logs: Path, lease: float, misfortune: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], Path(sys.argv[2]), float(sys.argv[3]), sys.argv[4] if len(sys.argv) > 4 else ""))
+    clocks.follow()
+    seconds = timedelta(seconds=float(sys.argv[3]))
+    asyncio.run(main(sys.argv[1], Path(sys.argv[2]), seconds, sys.argv[4] if len(sys.argv) > 4 else ""))

@@ -1,20 +1,25 @@
-"""A producer process: `produce.py keyed|unkeyed FIRST_KEY KEYS EVENTS`; each key's numbers count up from 1."""
+"""A producer process: `python -m faults.produce keyed|unkeyed FIRST_KEY KEYS EVENTS`; each key counts from 1."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
 from collections import Counter
-
-from story import Keyed, Unkeyed, parcel
+from datetime import timedelta
 
 from esb_runtime import Backbone
+
+from . import clocks
+from .story import Keyed, Unkeyed, parcel
+
+PATIENCE = timedelta(minutes=2)
+"""A server that has much to load is away for longer than a call waits by itself."""
 
 
 async def main(kind: str, first_key: int, keys: int, events: int) -> None:
     """Produce from ten tasks at once, each with keys of its own, so that each key's order is the order of its calls."""
     contract = Keyed if kind == "keyed" else Unkeyed
-    async with Backbone.connect() as backbone:
+    async with Backbone.connect(deadline=PATIENCE) as backbone:
         producer = contract.producer(backbone)
 
         async def task(offset: int) -> None:
@@ -29,4 +34,5 @@ async def main(kind: str, first_key: int, keys: int, events: int) -> None:
 
 
 if __name__ == "__main__":
+    clocks.follow()
     asyncio.run(main(sys.argv[1], *map(int, sys.argv[2:5])))

@@ -22,7 +22,7 @@ class FaultProxy:
     """
 
     def __init__(self, server: RedisServer, seed: int) -> None:
-        self._server = server
+        self.server = server
         self._chance = Random(seed)
         self._shares: dict[str, float] = {}
         self._loop = asyncio.new_event_loop()
@@ -44,7 +44,7 @@ class FaultProxy:
 
     def environment(self) -> dict[str, str]:
         """The variables with which a child process finds the server through this proxy."""
-        return {**self._server.environment(), "REDIS_EVENT_SOURCE_ENDPOINT": f"127.0.0.1:{self.port}"}
+        return {**self.server.environment(), "REDIS_EVENT_SOURCE_ENDPOINT": f"127.0.0.1:{self.port}"}
 
     def harm(self, fault: str, share: float) -> None:
         """From now on this share of requests meets this fault."""
@@ -68,7 +68,7 @@ class FaultProxy:
         return True
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        where = self._server.endpoint
+        where = self.server.endpoint
         try:
             up_reader, up_writer = await asyncio.open_connection(where.host, where.port)
         except OSError:

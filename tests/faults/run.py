@@ -8,20 +8,20 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import redis
 
 from esb_runtime.testing import RedisServer
 
 from .proxy import FaultProxy
-from .story import GROUP, URI, Line, checksum, lines, parcel
+from .story import GROUP, URI, checksum, lines, parcel
 
-HERE = Path(__file__).parent
+TESTS = Path(__file__).parents[1]
 TAG = f"{{{URI}}}"
 
 
@@ -32,6 +32,7 @@ class Consumers:
     server: RedisServer | FaultProxy
     arguments: list[str]
     count: int
+    groups: Sequence[str] = (GROUP,)
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
     kills: int = 0
 
@@ -46,7 +47,7 @@ class Consumers:
             process.wait()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        return start(self.server, "consume.py", *self.arguments)
+        return start(self.server, "consume", *self.arguments)
 
     def kill_one(self, chance: random.Random) -> None:
         """kill -9 for one of them, and a new one in its place."""
@@ -71,9 +72,9 @@ class Consumers:
         return len(dead)
 
     def only_living(self, look: redis.Redis) -> bool:
-        """Whether the group counts no consumer of a process that is gone (a consumer's name holds its process id)."""
+        """Whether no group counts a consumer of a process that is gone (a consumer's name holds its process id)."""
         living = {str(process.pid) for process in self.processes}
-        names = [consumer["name"].decode() for consumer in look.xinfo_consumers(URI, GROUP)]
+        names = [found["name"].decode() for group in self.groups for found in look.xinfo_consumers(URI, group)]
         return all(name.split("-")[-2] in living for name in names)
 
     def stop(self) -> list[int]:
@@ -86,18 +87,20 @@ class Consumers:
         return [process.wait(60) for process in self.processes]
 
 
-def start(server: RedisServer | FaultProxy, script: str, *arguments: str) -> subprocess.Popen[bytes]:
+def start(server: RedisServer | FaultProxy, program: str, *arguments: str) -> subprocess.Popen[bytes]:
     """A Python process of this folder that finds the server through its environment."""
-    environment = {**os.environ, **server.environment(), "PYTHONPATH": str(HERE)}
-    return subprocess.Popen([sys.executable, str(HERE / script), *arguments], env=environment)
+    environment = {**os.environ, **server.environment(), "PYTHONPATH": str(TESTS)}
+    return subprocess.Popen([sys.executable, "-m", f"faults.{program}", *arguments], env=environment, cwd=TESTS)
 
 
 def client(server: RedisServer) -> redis.Redis:
     """A plain client, for looking at the server without esb."""
     where = server.endpoint
     if where.unix_socket:
-        return redis.Redis(unix_socket_path=where.unix_socket, password=where.password)
-    return redis.Redis(host=where.host or "", port=where.port, password=where.password, db=where.database)
+        return redis.Redis(unix_socket_path=where.unix_socket, password=where.password, socket_timeout=60)
+    return redis.Redis(
+        host=where.host or "", port=where.port, password=where.password, db=where.database, socket_timeout=60
+    )
 
 
 def wait_until(
@@ -111,13 +114,18 @@ def wait_until(
         time.sleep(0.02)
 
 
-def drained(look: redis.Redis) -> bool:
-    """Whether the group has handled everything in the stream."""
+def delivered(look: redis.Redis, groups: Sequence[str] = (GROUP,)) -> bool:
+    """Whether these groups were given everything in the stream."""
     if not look.exists(URI):
         return False
-    groups = [group for group in look.xinfo_groups(URI) if group["name"] == GROUP.encode()]
     last = look.xinfo_stream(URI)["last-generated-id"]
-    return bool(groups) and groups[0]["pending"] == 0 and groups[0]["last-delivered-id"] == last
+    there = {group["name"].decode(): group["last-delivered-id"] for group in look.xinfo_groups(URI)}
+    return all(there.get(group) == last for group in groups)
+
+
+def drained(look: redis.Redis, groups: Sequence[str] = (GROUP,)) -> bool:
+    """Whether these groups have handled everything in the stream."""
+    return delivered(look, groups) and not any(look.xpending(URI, group)["pending"] for group in groups)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,48 +136,47 @@ class Findings:
     repeated: int
     changed: int
     out_of_order: int
-
-
-def examine(logs: Path, *, ordered: bool) -> Findings:
-    """Count what every process wrote."""
-    written = lines(logs)
-    finished: Counter[tuple[str, int]] = Counter()
-    changed = 0
-    for line in written:
-        if line.what == "finished":
-            finished[(line.key, line.number)] += 1
-            changed += line.proof != checksum(parcel(line.key, line.number))
-    return Findings(
-        handled=len(finished),
-        repeated=sum(finished.values()) - len(finished),
-        changed=changed,
-        out_of_order=_out_of_order(written) if ordered else 0,
-    )
-
-
-def _out_of_order(written: list[Line]) -> int:
     """Starts that came before the predecessor of the same key had finished."""
+    again: int
+    """Effects that were there already when they were to be written."""
+
+
+def examine(logs: Path) -> Findings:
+    """Count what every process wrote."""
     done: dict[str, set[int]] = defaultdict(set)
-    wrong = 0
-    for line in written:
+    finished = changed = out_of_order = again = 0
+    for line in lines(logs):
         if line.what == "finished":
+            finished += 1
             done[line.key].add(line.number)
+            changed += line.proof != checksum(parcel(line.key, line.number))
+        elif line.what == "again":
+            again += 1
         elif line.number > 1 and line.number - 1 not in done[line.key]:
-            wrong += 1
-    return wrong
+            out_of_order += 1
+    handled = sum(map(len, done.values()))
+    repeated = finished - handled
+    return Findings(handled=handled, repeated=repeated, changed=changed, out_of_order=out_of_order, again=again)
 
 
-def leftovers(look: redis.Redis) -> Mapping[str, int]:
+def leftovers(look: redis.Redis, groups: Sequence[str] = (GROUP,)) -> Mapping[str, int]:
     """What must be nothing at the end: orphan payloads, dead letters, events stored twice, consumers left behind."""
-    entries = look.xrange(URI)
-    ids = Counter(fields[b"i"] for _, fields in entries)
+    entries = [fields[b"i"] for _, fields in _pages(look)]
     payloads = set(look.scan_iter(f"{TAG}:p:*", count=5000))
-    expected = {f"{TAG}:p:".encode() + id_ for id_ in ids}
+    expected = {f"{TAG}:p:".encode() + id_ for id_ in entries}
     return {
         "orphan payloads": len(payloads - expected),
         "missing payloads": len(expected - payloads),
-        "stored twice": sum(ids.values()) - len(ids),
-        "dead letters": look.xlen(f"{TAG}:dlq:{GROUP}"),
-        "pending": look.xpending(URI, GROUP)["pending"],
-        "consumers": len(look.xinfo_consumers(URI, GROUP)),
+        "stored twice": len(entries) - len(expected),
+        "dead letters": sum(look.xlen(f"{TAG}:dlq:{group}") for group in groups),
+        "pending": sum(look.xpending(URI, group)["pending"] for group in groups),
+        "consumers": sum(len(look.xinfo_consumers(URI, group)) for group in groups),
     }
+
+
+def _pages(look: Any) -> Iterator[tuple[bytes, dict[bytes, bytes]]]:
+    """The whole stream, without asking the server for all of it at once."""
+    after = b"-"
+    while page := look.xrange(URI, after, count=5000):
+        yield from page
+        after = b"(" + page[-1][0]

@@ -1,21 +1,29 @@
 """The contract that the fault tests produce and consume, and the log that their handlers write.
 
 Every line of the log is one `write` on a file opened for appending, so a process killed in between leaves whole lines:
-`started|finished <key> <number> <monotonic ns> <checksum>`. The monotonic clock is one for all processes of a machine.
+`started|finished|again <key> <number> <monotonic ns> <checksum>`. All processes of a machine share the monotonic clock.
 """
 
 from __future__ import annotations
 
+import heapq
 import os
 import time
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 
 from esb_runtime import EventContract, Side, event
 
 URI = "shipments"
 GROUP = "workers"
+REMEMBERING = "remembering"
+"""The group with `idempotent=True`."""
+ONCE = "once"
+"""The group whose effects are in a database."""
+GROUPS = (GROUP, REMEMBERING, ONCE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +63,7 @@ class Log:
     """Appends one process's lines."""
 
     def __init__(self, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
         self._file = os.open(folder / f"{os.getpid()}.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
     def write(self, what: str, key: str, number: int, proof: int = 0) -> None:
@@ -73,11 +82,13 @@ class Line:
     proof: int
 
 
-def lines(folder: Path) -> list[Line]:
+def lines(folder: Path) -> Iterator[Line]:
     """Every line of every process, in the order in which they were written."""
-    found: list[Line] = []
-    for file in folder.glob("*.log"):
-        for text in file.read_text("utf-8").splitlines():
+    return heapq.merge(*map(_read, folder.glob("*.log")), key=attrgetter("at"))
+
+
+def _read(file: Path) -> Iterator[Line]:
+    with file.open(encoding="utf-8") as log:
+        for text in log:
             what, key, number, at, proof = text.split()
-            found.append(Line(what=what, key=key, number=int(number), at=int(at), proof=int(proof)))
-    return sorted(found, key=lambda line: line.at)
+            yield Line(what=what, key=key, number=int(number), at=int(at), proof=int(proof))

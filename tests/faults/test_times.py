@@ -35,7 +35,7 @@ async def test_a_killed_consumer_is_followed(
     redis_endpoint: Endpoint, redis_server: RedisServer, tmp_path: Path
 ) -> None:
     """What a killed process held is handled by another within its lease and a second."""
-    doomed = start(redis_server, "consume.py", "keyed", str(tmp_path), str(LEASE), "kill:k/1")
+    doomed = start(redis_server, "consume", "keyed", str(tmp_path), str(LEASE), "kill:k/1")
     try:
         await asyncio.to_thread(wait_until, lambda: list(tmp_path.glob("*.ready")), seconds=30, what="it is up")
         notes = Notes()
