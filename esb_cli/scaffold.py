@@ -83,7 +83,7 @@ def rendered(tree: Path, answers: Mapping[str, Answer], *, tag: str | None = Non
 
     with tempfile.TemporaryDirectory(prefix="esb-new-", ignore_cleanup_errors=True) as aside:
         workspace = Path(aside, "workspace")
-        with rendering.light(), copier_errors():
+        with rendering.light(), _copier_errors():
             run_copy(
                 str(tree),
                 workspace,
@@ -106,22 +106,17 @@ def answer(workspace: Path, name: str) -> str:
 
 
 @contextmanager
-def copier_errors() -> Generator[None]:
+def _copier_errors() -> Generator[None]:
     """Turn what copier raises into a `Failure` in this command's own terms."""
-    from copier.errors import CopierAnswersInterrupt, CopierError
-    from plumbum import ProcessExecutionError
+    from copier.errors import CopierError
 
     try:
         yield
-    except CopierAnswersInterrupt as interrupt:
-        raise KeyboardInterrupt from interrupt
     except (CopierError, ValueError) as error:  # ValueError: a validator said no
         text = " ".join(str(error).split())
         refused = re.match(r"(?:Validation error for question|Invalid choice for) '(\w+)': (.*)", text)
         message = f"{OPTIONS.get(refused[1], refused[1])}: {refused[2]}" if refused else text
         raise Failure(message, Exit.USAGE) from error
-    except ProcessExecutionError as error:
-        raise Failure(f"git failed: {str(error.stderr).strip()}", Exit.FAILED) from error
 
 
 def require_free(folder: Path) -> None:

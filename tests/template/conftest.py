@@ -31,6 +31,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         "COPIER_CACHE_DIR": str(home / "copier"),
         "GIT_CONFIG_NOSYSTEM": "1",
+        "MYPY_CACHE_DIR": str(home / "mypy"),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
 

@@ -58,7 +58,7 @@ def test_an_event_is_written_into_the_teams_file(esb: Run, run: Run, team: Path)
     for tool in (
         ("ruff", "check", "--no-cache", "."),
         ("ruff", "format", "--no-cache", "--check", "."),
-        ("mypy", "--cache-dir", "/dev/null"),
+        ("mypy",),
         ("pytest", "-p", "no:cacheprovider", "tests/test_contract_lock.py"),
     ):
         run(sys.executable, "-m", *tool, cwd=team)

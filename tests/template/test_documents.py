@@ -26,6 +26,7 @@ KINDS: dict[str, dict[str, str | bool]] = {
     "gitlab, from 3.13": {"ci": "gitlab", "python": "3.13", "producer": False},
     "contracts alone": {"producer": False, "consumer": False},
     "everything": {"api": True, "telemetry": True, "store": "inline"},
+    "a name with many signs": {"uri": """two words: "x" it's {t}{{x}} $HOME `id` a\\b | & ; # é屋"""},
 }
 
 

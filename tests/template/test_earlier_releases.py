@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from template_kit import Release, Run, build, checkout, edit, unpacked
+from template_kit import Release, Run, build, checkout, copy, edit, unpacked
 
 from esb_cli import template_history
 
@@ -44,7 +44,7 @@ def today(tmp_path_factory: pytest.TempPathFactory, run: Run) -> Release:
     return unpacked(build(now, run), folder / "today", run)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def git(run: Run) -> Callable[..., str]:
     """git with a name; returns what it printed."""
 
@@ -54,26 +54,34 @@ def git(run: Run) -> Callable[..., str]:
     return start
 
 
-@pytest.fixture(params=EARLIER)
-def team(request: pytest.FixtureRequest, today: Release, tmp_path: Path, git: Callable[..., str]) -> Path:
+@pytest.fixture(scope="session", params=EARLIER)
+def worked_on(
+    request: pytest.FixtureRequest, today: Release, git: Callable[..., str], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """A workspace of an earlier release after its team has worked on it."""
+    place = tmp_path_factory.mktemp("earlier")
     today.copier(
-        "copy", "--defaults", "--quiet", "--vcs-ref", f"v{request.param}", "esb://template.git", "ws", cwd=tmp_path
+        "copy", "--defaults", "--quiet", "--vcs-ref", f"v{request.param}", "esb://template.git", "ws", cwd=place
     )
-    folder = tmp_path / "ws"
+    folder = place / "ws"
     edit(folder / CONSUMER / "reporter.py", 'print(f"', 'print(f"shop ')
     (folder / CONTRACT).write_text(
         (folder / CONTRACT).read_text()
         + '\n    @event\n    async def paid(self, email: str) -> None:\n        """Paid."""\n'
     )
     edit(folder / "pyproject.toml", 'asyncio_mode = "auto"', 'asyncio_mode = "auto"\nlog_level = "INFO"')
-    (folder / ".github").exists()
     shutil.rmtree(folder / ".github")
     (folder / "producer").rename(folder / "orders")
     git("init", "--quiet", ".", cwd=folder)
     git("add", "--all", cwd=folder)
     git("commit", "--quiet", "--message", "our work", cwd=folder)
     return folder
+
+
+@pytest.fixture
+def team(worked_on: Path, tmp_path: Path) -> Path:
+    """The same, to change."""
+    return copy(worked_on, tmp_path / "ws")
 
 
 def upgrade(how: str, release: Release, folder: Path, code: int = 0) -> str:
@@ -107,6 +115,7 @@ def test_an_earlier_workspace_comes_to_today(how: str, today: Release, team: Pat
 
 
 @pytest.mark.parametrize("how", ["esb", "copier"])
+@pytest.mark.parametrize("worked_on", EARLIER[:1], indirect=True)
 def test_only_what_both_changed_conflicts(how: str, today: Release, team: Path, git: Callable[..., str]) -> None:
     """One line that the team and a later release changed: that file alone is unmerged."""
     settings = team / "pyproject.toml"

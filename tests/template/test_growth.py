@@ -27,7 +27,7 @@ def content(run: Run, folder: Path) -> None:
     for tool in (
         ("ruff", "check", "--no-cache", "."),
         ("ruff", "format", "--no-cache", "--check", "."),
-        ("mypy", "--cache-dir", "/dev/null"),
+        ("mypy",),
         ("pytest", "-p", "no:cacheprovider", "tests/test_contract_lock.py"),
     ):
         run(sys.executable, "-m", *tool, cwd=folder)

@@ -157,7 +157,7 @@ def see(row: Row, rendered: Path, sites: Sites, esb_wheels: Path, machine: Machi
     for tool in (
         ("ruff", "check", "--no-cache", "."),
         ("ruff", "format", "--no-cache", "--check", "."),
-        ("mypy", "--cache-dir", rendered.parent.parent / "mypy", "--python-executable", python),
+        ("mypy", "--python-executable", python),
         ("pyright", "--pythonpath", python),
     ):
         run(sys.executable, "-m", *tool, cwd=folder)

@@ -37,6 +37,7 @@ def test_the_articles_command_makes_a_committed_workspace(esb: Run, run: Run, tm
     assert not run("git", "status", "--porcelain", cwd=folder).stdout
 
 
+@pytest.mark.full
 def test_a_workspace_is_made_in_a_moment(esb: Run, run: Run, tmp_path: Path) -> None:
     """`esb new` costs less than 1.5 seconds of processor time, what a user waits for on a free machine.
 

@@ -24,7 +24,7 @@ from template_kit import Scaffold, in_prometheus
 
 from esb_runtime.testing import RedisServer
 
-pytestmark = pytest.mark.xdist_group("template-install")
+pytestmark = pytest.mark.xdist_group("template-service")
 POSTERS = 50
 EACH = 4
 ORDER: dict[str, Any] = {

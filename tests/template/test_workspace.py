@@ -35,7 +35,7 @@ def made(request: pytest.FixtureRequest, workspace: Path, esb: Run, tmp_path_fac
     [
         ("ruff", "check", "--no-cache", "."),
         ("ruff", "format", "--no-cache", "--check", "."),
-        ("mypy", "--cache-dir", os.devnull),
+        ("mypy",),
         ("pyright", "--pythonpath", sys.executable),
         ("pytest", "-p", "no:cacheprovider"),
     ],
