@@ -95,8 +95,3 @@ def test_the_dashboard_asks_for_what_is_emitted(scaffolded: Scaffold) -> None:
     assert {word for word in named if word in known} >= {
         name for name in known if not name.endswith(("_sum", "_count"))
     }
-
-
-def test_the_prose_is_spelt_right(made: Path, run: Run) -> None:
-    """codespell finds no misspelt word in any file."""
-    run(sys.executable, "-m", "codespell_lib", "--skip", ".git,*.whl,LICENSE", ".", cwd=made)

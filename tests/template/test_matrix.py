@@ -16,42 +16,22 @@ import sysconfig
 import time
 import tomllib
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.parser import Parser
-from itertools import combinations, product
+from itertools import product
 from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
 from hatchling.builders.wheel import WheelBuilder
+from option_rows import NOTHING, OPTIONS, ROWS, Row, pairs
 from template_kit import Run, Scaffold, copy, empty_environment, install
 
 from esb_cli import wheels
-from esb_cli.questions import Answer
 
 pytestmark = pytest.mark.xdist_group("template-install")
 
-OPTIONS: dict[str, list[Answer]] = {
-    "producer": [True, False],
-    "consumer": [True, False],
-    "api": [True, False],
-    "store": ["redis", "inline"],
-    "telemetry": [True, False],
-    "ci": ["github", "gitlab", "none"],
-    "python": ["3.11", "3.12", "3.13", "3.14"],
-    "license": ["none", "Apache-2.0", "BSD-3-Clause", "MIT"],
-    "events": ["MyEvent", "Order, HTTPSeen"],
-}
-NOTHING: dict[str, Answer] = {"producer": False, "consumer": False, "api": False, "ci": "none"}
-EVERYTHING: dict[str, Answer] = {
-    "producer": True,
-    "consumer": True,
-    "api": True,
-    "store": "inline",
-    "telemetry": True,
-    "events": "Order, HTTPSeen",
-}
 ORDER = {
     "user": {"id": 1, "email": "ada@example.com", "name": "Ada"},
     "product": {"id": 11, "name": "a kettle", "price": "24.90"},
@@ -60,27 +40,8 @@ ORDER = {
 TOOLS = ("mypy", "pyright", "ruff")
 """The tools of a workspace that need not be in its environment."""
 
-Row = dict[str, Answer]
 Sites = Callable[[frozenset[str]], Path]
 """Where the distributions of a set of requirements are installed."""
-
-
-def pairwise(options: Mapping[str, list[Answer]]) -> Iterator[Row]:
-    """Rows that together hold every pair of values of two options; greedy, and the same on every run."""
-    rows = [dict(zip(options, values, strict=True)) for values in product(*options.values())]
-    open_pairs = {pair for row in rows for pair in pairs(row)}
-    while open_pairs:
-        best = max(rows, key=lambda row: len(pairs(row) & open_pairs))
-        open_pairs -= pairs(best)
-        yield best
-
-
-def pairs(row: Row) -> set[tuple[tuple[str, Answer], tuple[str, Answer]]]:
-    """Every two answers of a row."""
-    return set(combinations(row.items(), 2))
-
-
-ROWS = [EVERYTHING, *pairwise(OPTIONS)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,7 +201,7 @@ def post_an_order(port: int, contract: str) -> None:
 
 def test_every_pair_is_in_a_row() -> None:
     """The rows hold every pair of values of two options, in far fewer rows than there are combinations."""
-    rows = list(pairwise(OPTIONS))
+    rows = ROWS[1:]
     every = {pair for values in product(*OPTIONS.values()) for pair in pairs(dict(zip(OPTIONS, values, strict=True)))}
     assert {pair for row in rows for pair in pairs(row)} == every
     assert len(rows) < 25

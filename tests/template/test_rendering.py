@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 from markdown_it import MarkdownIt
+from option_rows import ROWS
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from template_kit import Run, Scaffold, scaffolded_at
@@ -25,7 +26,7 @@ from esb_runtime import ContractError, EventContract
 pytestmark = pytest.mark.xdist_group("template-rendering")
 URIS = (
     """Kids:S "x" it's {t}{{x}}{% y %}{# z #}$HOME$(id)`i` ``b``a\\b|&;<>#%?*[a]~! é屋🧦e\u0301""",
-    """-n "more" doubl"e than single' quotes""",
+    """-n "more" a"b of these than' of those""",
     "屋é🧦 \\ " * 33 + "x",
     "null",
 )
@@ -66,6 +67,7 @@ ANSWERS: dict[str, dict[str, str | bool]] = {
         "runtime_requirement": "esb-runtime @ git+ssh://git@example.org/esb.git#subdirectory=runtime"
     },
 }
+EVERY_KIND = [*ANSWERS.values(), *ROWS]
 REFUSED = [
     ("namespace", "", "no package name"),
     ("namespace", "my company", "no package name"),
@@ -133,7 +135,7 @@ def files(folder: Path) -> dict[str, bytes]:
     }
 
 
-@pytest.mark.parametrize("answers", ANSWERS.values(), ids=ANSWERS.keys())
+@pytest.mark.parametrize("answers", EVERY_KIND, ids=[*ANSWERS, *(f"row {number}" for number in range(len(ROWS)))])
 def test_every_kind_of_answer_gives_clean_files(scaffolded: Scaffold, answers: dict[str, str | bool]) -> None:
     """Whatever the answers: the files parse, end with one line, and hold no leftovers of the template."""
     folder = scaffolded(**answers)
@@ -158,9 +160,15 @@ def test_every_kind_of_answer_gives_clean_files(scaffolded: Scaffold, answers: d
 
 def test_every_kind_of_answer_gives_formatted_code(scaffolded: Scaffold, run: Run, tmp_path: Path) -> None:
     """Whatever the answers: ruff's rules and format are kept, by each workspace's own configuration."""
-    folders = [scaffolded(**answers) for answers in ANSWERS.values()]
+    folders = [scaffolded(**answers) for answers in EVERY_KIND]
     run(sys.executable, "-m", "ruff", "check", "--no-cache", *folders, cwd=tmp_path)
     run(sys.executable, "-m", "ruff", "format", "--no-cache", "--check", *folders, cwd=tmp_path)
+
+
+def test_the_prose_is_spelt_right(scaffolded: Scaffold, run: Run, tmp_path: Path) -> None:
+    """codespell finds no misspelt word in any file, whatever the answers."""
+    folders = [scaffolded(**answers) for answers in EVERY_KIND]
+    run(sys.executable, "-m", "codespell_lib", "--skip", "LICENSE", *folders, cwd=tmp_path)
 
 
 @pytest.mark.parametrize(("question", "value", "reason"), REFUSED)
@@ -175,10 +183,10 @@ def test_a_bad_answer_is_refused_by_its_option(tmp_path: Path, question: str, va
     assert not list(tmp_path.iterdir())
 
 
-def test_equal_answers_give_equal_bytes(tmp_path: Path) -> None:
+def test_equal_answers_give_equal_bytes(scaffolded: Scaffold, tmp_path: Path) -> None:
     """A workspace is a function of its answers: not of the time, the machine or the folder."""
-    first, second = (scaffolded_at(tmp_path / name, {"events": "Order, Refund"}) for name in "ab")
-    assert files(first) == files(second)
+    for kind in ("the article", "a uri with every sign", "everything"):
+        assert files(scaffolded_at(tmp_path / kind, ANSWERS[kind])) == files(scaffolded(**ANSWERS[kind]))
 
 
 def test_the_answers_name_no_machine(render: Render, tmp_path: Path) -> None:
