@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from template_kit import Run
+from template_kit import REPOSITORY, Run
 
 from esb_cli.merge import Step, files, merge
+from esb_cli.ownership import of_the_team
 
 BASE, TEAMS, NEWER = b"1\n2\n3\n4\n5\n", b"1 ours\n2\n3\n4\n5\n", b"1\n2\n3\n4\n5 newer\n"
 BOTH = b"1 ours\n2\n3\n4\n5 newer\n"
@@ -88,3 +89,24 @@ def test_a_place_that_is_taken_is_kept(tmp_path: Path, taken: str) -> None:
     merged = merge(tmp_path, {}, {"new/file": NEWER})
     merged.write()
     assert merged.steps == {"new/file": Step.KEPT}
+
+
+@pytest.mark.parametrize(
+    ("path", "theirs"),
+    [
+        ("contract.lock", True),
+        ("tests/test_story.py", True),
+        ("contracts/src/my/shop/contracts/order.py", True),
+        ("contracts/src/my/shop/contracts/__init__.py", False),
+        ("contracts/src/my/shop/contracts/backbone.py", False),
+        ("consumer/src/my/shop/consumer/reporter.py", True),
+        ("consumer/src/my/shop/consumer/__main__.py", False),
+        ("api/src/my/shop/api/routes/order.py", True),
+        ("api/src/my/shop/api/routes/__init__.py", False),
+        ("api/src/my/shop/api/app.py", False),
+        ("pyproject.toml", False),
+    ],
+)
+def test_an_update_leaves_the_teams_files_alone(path: str, theirs: bool) -> None:
+    """As copier.yml has it: contracts, handlers, routes, tests and the lock are theirs, what wires them is merged."""
+    assert of_the_team(REPOSITORY)(path) is theirs
