@@ -20,7 +20,6 @@ from typing import Any
 from esb_runtime import Backbone, Consume, ConsumerContext, Ordering, Retry
 
 from . import clocks
-from .effects import OnceConsumer, engine_of
 from .story import GROUP, ONCE, REMEMBERING, Keyed, Log, Parcel, Unkeyed, checksum
 
 
@@ -64,6 +63,8 @@ class UnkeyedConsumer(Handling, Unkeyed[Consume]):
 
 def in_three_groups(backbone: Backbone, logs: Path, lease: timedelta) -> None:
     """Subscribe for each of the promises that a group can ask for."""
+    from .effects import OnceConsumer, engine_of  # slow to import: others are killed once a second and must start fast
+
     # faults come faster than any crash loop should: waits that double at each would fill the run
     retry = Retry(attempts=100, crashes=100, first_delay=timedelta(milliseconds=50), max_delay=timedelta(seconds=1))
     common: dict[str, Any] = {"concurrency": 32, "lease": lease, "retry": retry}
