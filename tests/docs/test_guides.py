@@ -50,5 +50,6 @@ def test_a_guides_tests_pass(guide: str, tmp_path: Path) -> None:
 
 
 def test_every_guide_is_run() -> None:
-    """A page of the docs with titled files is one of those that run here."""
-    assert {page.name for page in DOCS.glob("*.md") if FILE.search(page.read_text("utf-8"))} == set(GUIDES)
+    """A page of the docs with titled files runs here; the story of operating.md runs in a test of its own."""
+    pages = {page.name for page in DOCS.glob("*.md") if FILE.search(page.read_text("utf-8"))}
+    assert pages == {*GUIDES, "operating.md"}

@@ -126,9 +126,16 @@ class Connection:
             raise errors.TimeoutError(f"no connection within {self._timeout:g} s") from None
 
     async def _own_link(self) -> Link:
-        link = self._links.pop() if self._links else None
-        while link is None or not await link.usable():
-            link = self._links.pop() if self._links else await self._opened()
+        while self._links:
+            link = self._links.pop()
+            self._busy.add(link)
+            try:
+                if await link.usable():
+                    return link
+            except asyncio.CancelledError:
+                link.drop()
+                raise
+        link = await self._opened()
         self._busy.add(link)
         return link
 
