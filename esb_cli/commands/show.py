@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from esb_cli import connection, moments, terminal
+from esb_cli import connection, group_view, moments, terminal
 from esb_cli.commands.ls import MEMBERS
 from esb_cli.commands.ls import document as stream_document
 from esb_cli.expressions import put
@@ -15,14 +15,6 @@ from esb_cli.terminal import Output, Terminal
 if TYPE_CHECKING:
     from esb_runtime.operations import ConsumerSummary, Description, GroupSummary, Kept
 
-GROUPS = (
-    Column(title="GROUP", styles=("bold",)),
-    Column(title="LAG", number=True),
-    Column(title="PENDING", number=True),
-    Column(title="OLDEST"),
-    Column(title="DEAD", number=True),
-    Column(title="PROCESSES", number=True),
-)
 CONSUMERS = (
     Column(title="CONSUMER"),
     Column(title="GROUP"),
@@ -59,7 +51,7 @@ def command(
         _put(description, now)
     elif how[0] is Output.RAW:
         for group in description.groups:
-            terminal.put(terminal.tabbed(v for v in _group(group).values() if not isinstance(v, list)))
+            terminal.put(terminal.tabbed(v for v in group_view.document(group).values() if not isinstance(v, list)))
     else:
         put(document(description), how)
 
@@ -73,7 +65,7 @@ async def _describe(chosen: connection.Connection, uri: str, environment: str) -
 
 def document(description: Description) -> dict[str, Any]:
     """A stream and its groups as JSON; durations are in seconds."""
-    groups = [_group(group) for group in description.groups]
+    groups = [group_view.document(group) for group in description.groups]
     return {**stream_document(description.summary), "groups": groups, "retention": _retention(description.retention)}
 
 
@@ -83,30 +75,6 @@ def _retention(kept: Kept | None) -> dict[str, Any] | None:
         return None
     keep = kept.keep.total_seconds() if kept.keep is not None else None
     return {"keep": keep, "maxlen": kept.maxlen, "handled": kept.handled, "held_up_by": kept.pinned or None}
-
-
-def _group(group: GroupSummary) -> dict[str, Any]:
-    return {
-        "group": group.name,
-        "lag": group.lag,
-        "pending": group.pending,
-        "oldest_pending": group.oldest_pending or None,
-        "released": group.released,
-        "last_delivered": group.last_delivered,
-        "dead_letters": group.dead_letters,
-        "dead_letter_stream": group.dead_letter_stream,
-        "owner": group.owner or None,
-        "consumers": [_consumer(consumer) for consumer in group.consumers],
-    }
-
-
-def _consumer(consumer: ConsumerSummary) -> dict[str, Any]:
-    return {
-        "consumer": consumer.name,
-        "pending": consumer.pending,
-        "idle": consumer.idle.total_seconds(),
-        "alive": consumer.alive,
-    }
 
 
 def _put(description: Description, now: int) -> None:
@@ -127,7 +95,7 @@ def _put(description: Description, now: int) -> None:
     if not description.groups:
         terminal.put("no consumer group yet")
         return
-    put_all(table(screen, GROUPS, [_group_row(group, now) for group in description.groups]))
+    put_all(table(screen, group_view.COLUMNS, [group_view.row(group, now) for group in description.groups]))
     rows = [_consumer_row(group, consumer) for group in description.groups for consumer in group.consumers]
     if rows:
         terminal.put("")
@@ -155,17 +123,6 @@ def _put_warning(screen: Terminal, text: str) -> None:
 
 def _end(id_: str, now: int) -> str:
     return f"{id_}  ({moments.ago(id_, now)})"
-
-
-def _group_row(group: GroupSummary, now: int) -> list[str]:
-    return [
-        group.name,
-        f"{group.lag:,}" if group.lag is not None else "?",
-        f"{group.pending:,}",
-        moments.ago(group.oldest_pending, now),
-        f"{group.dead_letters:,}",
-        str(sum(consumer.alive for consumer in group.consumers)),
-    ]
 
 
 def _consumer_row(group: GroupSummary, consumer: ConsumerSummary) -> list[str]:

@@ -1,6 +1,7 @@
 -- Renews what a process holds (the stream's ownership, or its own lease) and keeps the group's floor.
 -- KEYS: stream, what it holds, its lease, floor  ARGV: group, mark, lease in ms
 -- returns 1, or 0 when it holds it no longer
+-- include: _before
 if redis.call('GET', KEYS[2]) ~= ARGV[2] then return 0 end
 redis.call('PEXPIRE', KEYS[2], ARGV[3])
 if KEYS[3] ~= KEYS[2] then redis.call('SET', KEYS[3], ARGV[2], 'PX', ARGV[3]) end
@@ -12,12 +13,7 @@ for _, info in ipairs(infos.err and {} or infos) do
   if told['name'] == ARGV[1] then
     local floor = told['last-delivered-id']
     if told['pending'] > 0 then
-      local ms, seq = redis.call('XPENDING', KEYS[1], ARGV[1])[2]:match('^(%d+)-(%d+)$')
-      if seq ~= '0' then
-        floor = ms .. '-' .. string.format('%.0f', tonumber(seq) - 1)
-      else
-        floor = string.format('%.0f', tonumber(ms) - 1) .. '-18446744073709551615'
-      end
+      floor = before(redis.call('XPENDING', KEYS[1], ARGV[1])[2])
     end
     redis.call('SET', KEYS[4], floor)
   end

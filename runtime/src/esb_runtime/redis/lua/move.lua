@@ -3,14 +3,12 @@
 -- ARGV: group, position, entries before it ('' when unknown), the id delivered when the plan was made,
 --       'drop' to let go of what is pending up to the position, 'live' to take the group from living consumers
 -- returns {id delivered so far, pending ones that come again, pending ones let go, pending ones kept}
+-- include: _before
+-- include: _ids
 local group, position, live = ARGV[1], ARGV[2], ARGV[6] == 'live'
-local delivered
-for _, info in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
-  local known = {}
-  for n = 1, #info, 2 do known[info[n]] = info[n + 1] end
-  if known['name'] == group then delivered = known['last-delivered-id'] end
-end
-if not delivered then return redis.error_reply('NOGROUP ' .. group) end
+local known = groups(KEYS[1])[group]
+if not known then return redis.error_reply('NOGROUP ' .. group) end
+local delivered = known['last-delivered-id']
 if not live then
   if delivered ~= ARGV[4] then return redis.error_reply('ESBGROUP it has been given more events since it was looked at') end
   for n = 6, #KEYS do
@@ -49,16 +47,7 @@ local kept, lowest = waiting(position)
 local moved = ARGV[3] ~= '' and redis.pcall('XGROUP', 'SETID', KEYS[1], group, position, 'ENTRIESREAD', ARGV[3])
 if not moved or moved.err then redis.call('XGROUP', 'SETID', KEYS[1], group, position) end
 
-local floor = position
-if lowest then
-  local ms, seq = lowest:match('^(%d+)-(%d+)$')
-  if seq ~= '0' then
-    floor = ms .. '-' .. string.format('%.0f', tonumber(seq) - 1)
-  else
-    floor = string.format('%.0f', tonumber(ms) - 1) .. '-18446744073709551615'
-  end
-end
-redis.call('SET', KEYS[4], floor)
+redis.call('SET', KEYS[4], lowest and before(lowest) or position)
 redis.call('INCR', KEYS[5])
 if live then
   redis.call('DEL', KEYS[2])
