@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from random import Random
 from typing import Any
 
 import pytest
 from sqlalchemy import MetaData, Table, insert
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
-from esb_runtime import Consume, ConsumerContext, Delivery, Projection, Retry, UsageError, batch, message_id
+from esb_runtime import (
+    Consume,
+    ConsumerContext,
+    Delivery,
+    EventKey,
+    Metadata,
+    Projection,
+    Retry,
+    UsageError,
+    batch,
+    message_id,
+)
 from esb_runtime.sqlalchemy import create_tables, inbox_table, purge_inbox
-from esb_runtime.sqlalchemy._inbox import INBOX
+from esb_runtime.sqlalchemy._inbox import INBOX, recorded
 from esb_runtime.testing import MemoryBackbone, memory_backbone
 
-from .kit import EFFECTS, Billing, Shop, Writer, count, effects
+from .kit import EFFECTS, Billing, Shop, Writer, count, effects, make_tables
 
 AT_ONCE = Retry(attempts=3, first_delay=timedelta(0))
 
@@ -239,3 +252,34 @@ async def test_a_projection_needs_none(memory_backbone: MemoryBackbone) -> None:
     await Shop.producer(memory_backbone).ordered(1)
     with pytest.raises(UsageError, match="position"):
         await memory_backbone.project(View())
+
+
+async def test_a_cancelled_handler_leaves_no_lock(database: str) -> None:
+    """Cancelled at any moment (its lease was lost), a transaction with `once` is over at once: others can write."""
+    options = {"connect_args": {"timeout": 1}} if database.startswith("sqlite") else {}
+    engine = create_async_engine(database, **options)
+    await make_tables(engine)
+
+    async def work(number: int) -> None:
+        metadata = Metadata(
+            event="ordered", version=1, message_id=str(number), key=EventKey(stream="shop", id="1-0"),
+            produced_at=datetime.now(UTC), uri="shop", group="g",
+        )  # fmt: skip
+        async with AsyncSession(engine) as session, session.begin():
+            await recorded(session, metadata, epoch=0)
+            await session.execute(insert(EFFECTS).values(n=number))
+
+    random = Random(20261125)
+    gc.disable()  # what only the garbage collector ends is not over at once
+    try:
+        for number in range(100):
+            handler = asyncio.create_task(work(number))
+            await asyncio.sleep(random.random() * 0.006)  # the moment of the cancellation, not a wait for something
+            handler.cancel()
+            await asyncio.wait((handler,))
+            async with engine.begin() as connection:
+                await connection.execute(insert(EFFECTS).values(n=-number))
+    finally:
+        gc.enable()
+    assert set(range(-99, 0)) < set(await effects(engine))
+    await engine.dispose()

@@ -70,12 +70,14 @@ async def recorded(session: Transaction, metadata: Metadata, *, epoch: int, tabl
             handled_at=datetime.now(UTC),
         )
         .on_conflict_do_nothing()
-        .returning(inbox.c.epoch)
     )
     try:
-        return (await session.execute(statement)).first() is not None
+        # counted, without RETURNING: a handler that is cancelled amid that leaves a half-read statement, which keeps an
+        # SQLite file locked until the garbage collector comes
+        result = await session.execute(statement)
     except DBAPIError as error:
         raise explained(error, inbox) from error
+    return cast("CursorResult[Any]", result).rowcount == 1
 
 
 async def purge_inbox(
