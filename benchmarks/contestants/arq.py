@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from arq import Worker, create_pool, func
 from arq.connections import RedisSettings
 from stopwatch import Stopwatch
-from workload import CONCURRENT, CONSUME, NAME, NOW, PRICE, PRODUCT, SEQUENTIAL, Arrivals, amount, email, in_tasks
+from workload import CONCURRENT, CONSUME, NAME, NOW, PRICE, PRODUCT, SEQUENTIAL, amount, email, in_tasks
 
 
 @dataclass
@@ -67,11 +66,3 @@ class Contestant:
             await worker.main()
         if seen != count:
             raise RuntimeError(f"arq handled {seen} of {count}")
-
-    async def send(self) -> None:
-        """Latency is not measured."""
-        raise NotImplementedError
-
-    async def receive(self, arrivals: Arrivals, ready: Callable[[], None]) -> None:
-        """Latency is not measured."""
-        raise NotImplementedError

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from datetime import datetime
 
 from pydantic import BaseModel
@@ -11,7 +10,7 @@ from stopwatch import Stopwatch
 from taskiq.receiver import Receiver
 from taskiq.serializers import MSGPackSerializer
 from taskiq_redis import RedisStreamBroker
-from workload import CONCURRENT, CONSUME, NAME, NOW, PRICE, PRODUCT, SEQUENTIAL, Arrivals, amount, email, in_tasks
+from workload import CONCURRENT, CONSUME, NAME, NOW, PRICE, PRODUCT, SEQUENTIAL, amount, email, in_tasks
 
 
 class User(BaseModel):
@@ -74,11 +73,3 @@ class Contestant:
             await done.wait()
         finish.set()
         listening.cancel()
-
-    async def send(self) -> None:
-        """Latency is not measured."""
-        raise NotImplementedError
-
-    async def receive(self, arrivals: Arrivals, ready: Callable[[], None]) -> None:
-        """Latency is not measured."""
-        raise NotImplementedError
