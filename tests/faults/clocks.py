@@ -47,8 +47,12 @@ class Clocks:
         return self._library is not None
 
     def set_clients(self, seconds: int) -> None:
-        """So far off are the Python processes from now on; padded, so that a reader sees one number or the other."""
-        self.clients.write_text(f"{seconds:<+32d}", "ascii")
+        """So far off are the Python processes from now on; one write over the old one, so that no reader sees half."""
+        file = os.open(self.clients, os.O_WRONLY | os.O_CREAT, 0o600)
+        try:
+            os.pwrite(file, f"{seconds:<+32d}".encode(), 0)
+        finally:
+            os.close(file)
 
     def set_server(self, seconds: int) -> None:
         """So far off is the server within a second from now."""

@@ -67,7 +67,8 @@ class Link(asyncio.Protocol):
         self._asked.append(asked)
         if self._watch is None:
             self._watch = self._loop.call_later(self._timeout, self._look)
-        self._transport.write(packet)
+        if not self._transport.is_closing():  # a write that failed ends the connection in the next round of the loop
+            self._transport.write(packet)
         return asked.answer
 
     def data_received(self, data: bytes) -> None:
