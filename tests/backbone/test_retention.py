@@ -150,3 +150,18 @@ async def test_a_step_of_large_events_is_bounded(redis_endpoint: Endpoint, raw: 
     assert sum(taken) == 21
     assert max(taken) * size < 2 * ROOM + size
     assert await raw.xlen("jobs") == 0
+
+
+async def test_a_step_of_large_hashes_is_bounded(redis_endpoint: Endpoint, raw: Any) -> None:
+    """A step frees a bounded amount of memory; a dry run counts alike; no payload is too large to go."""
+    size = 5_000_000
+    async with Backbone.connect() as backbone:
+        for n in range(10):
+            await Jobs.producer(backbone).note("x" * (5 if n == 3 else 1) * size, n)
+        operations = Operations(backbone)
+        cut = await operations.cut("jobs", Retention(maxlen=0))
+        counted = [so_far.payloads async for so_far in operations.trim("jobs", cut, dry_run=True)]
+        taken = await steps(backbone, maxlen=0)
+    assert sum(taken) == counted[-1] == 10
+    assert max(taken) <= 3
+    assert not [key async for key in raw.scan_iter("{jobs}:p:*", count=5000)]

@@ -14,8 +14,10 @@ import pytest
 
 from esb_runtime import Backbone
 from esb_runtime._endpoint import Endpoint
+from esb_runtime.redis._trimming import OUTSIDE
 
 from .kit import Jobs, Proxy, eventually, settled
+from .trimming_outside import KEPT, Folder
 
 EVENTS = 3000
 TRIM = ("esb_cli", "trim", "jobs", "--maxlen", "100", "--yes")
@@ -66,5 +68,30 @@ async def test_killed_while_trimming(module: tuple[str, ...], redis_endpoint: En
     assert await raw.xlen("jobs") == 100
 
 
+def names(folder: Path) -> set[str]:
+    """The message ids whose payloads are there."""
+    return {file.name for file in folder.iterdir()}
+
+
 async def _trimmed(raw: Any) -> bool:
     return await raw.xlen("jobs") == 100
+
+
+@pytest.mark.parametrize("deletes", [0, 1, OUTSIDE // 2, OUTSIDE, 2 * OUTSIDE + 1])
+async def test_killed_between_the_server_and_an_external_store(
+    deletes: int, redis_endpoint: Endpoint, raw: Any, tmp_path: Path
+) -> None:
+    """Killed with -9 when entries are gone and some of their payloads not yet: the next process deletes the rest."""
+    async with Backbone.connect(store=Folder(tmp_path)) as backbone:
+        await backbone.batch(Jobs.job(n) for n in range(OUTSIDE * 3))
+        killed = await start(redis_endpoint.display, "backbone.trimming_outside", str(tmp_path), str(deletes))
+        assert await asyncio.wait_for(killed.wait(), 60) == -signal.SIGKILL
+        assert len(names(tmp_path)) == OUTSIDE * 3 - deletes, "some are left over"
+        assert [event.arguments async for event in backbone.read(Jobs)] == [
+            {"n": n} for n in range(OUTSIDE * 3 - KEPT, OUTSIDE * 3)
+        ], "what is there can be read"
+        last = await start(redis_endpoint.display, "backbone.trimming_outside", str(tmp_path))
+        assert await asyncio.wait_for(last.wait(), 60) == 0
+        kept = {fields[b"i"].decode() for _, fields in await raw.xrange("jobs")}
+        assert names(tmp_path) == kept
+        assert len(kept) == KEPT

@@ -15,7 +15,7 @@ from ._frames import Word
 
 SLICE = 50
 """Entries per step: the server is blocked for well under five milliseconds, also when each takes a hash with it
-(benchmarks/trimming.py measures it)."""
+(benchmarks/trimming.py measures it). Large hashes end a step before, in `trim.lua`."""
 ROOM = 256 * 1024
 """Bytes after which a step looks at no further entry: payloads inside entries are read with them."""
 OUTSIDE = 100
@@ -54,13 +54,14 @@ class RedisTrimming(Trimming):
             names = await self._groups()
             keys += [_keys.failures_key(self._stream, name) for name in names]
             words += names
-        gone, payloads, outside, pinned = await self._commands.run("trim", keys, words)
-        more = further == b"1" and not pinned and gone == len(heads)
+        gone, payloads, outside, pinned, stopped_at = await self._commands.run("trim", keys, words)
+        last = stopped_at.decode() or heads[-1][0]
+        more = stopped_at or (further == b"1" and not pinned and gone == len(heads))
         return Trimmed(
             entries=gone,
             payloads=payloads,
             outside=outside,
-            after=heads[-1][0] if more else None,
+            after=last if more else None,
             pinned=tuple(sorted(name.decode("utf-8", "backslashreplace") for name in pinned)),
         )
 
