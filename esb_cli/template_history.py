@@ -30,6 +30,7 @@ RELEASED = "released.bundle"
 """In the checkout's `esb_cli`: the history up to the last release, committed with each release."""
 
 ROOTS = ("copier.yml", "template")
+_TAGS = "refs/tags/"
 _BIRTH = "esb <esb@localhost> 1577836800 +0000"  # fixed: equal files give equal commits, whoever makes them
 
 
@@ -57,7 +58,7 @@ def release(checkout: Path, version: str) -> None:
 
 def commit_of(bundle: Path, tag: str) -> str:
     """The commit of a release."""
-    return git("bundle", "list-heads", str(bundle), f"refs/tags/{tag}").split()[0]
+    return heads(bundle)[_TAGS + tag]
 
 
 def tag_of(version: str) -> str:
@@ -77,16 +78,18 @@ def tree() -> Generator[Path]:
 
 
 @contextmanager
-def bundle(version: str) -> Generator[Path]:
-    """The git bundle with every release up to `version`. Needs git when esb is an editable install."""
+def bundle() -> Generator[Path]:
+    """The git bundle with every release up to this esb's. Needs git when esb is an editable install."""
     if BUNDLE.is_file():
         yield BUNDLE
     elif TREE.is_file():
         raise NoTemplateError("this esb was built on a machine without git and carries no template history")
     else:
+        from importlib.metadata import version  # half of the time that git waits for `git-remote-esb` without it
+
         with tempfile.TemporaryDirectory(prefix="esb-template-") as folder:
             target = Path(folder, BUNDLE.name)
-            write_bundle(CHECKOUT, version, target)
+            write_bundle(CHECKOUT, version("esb-cli"), target)
             yield target
 
 
@@ -101,8 +104,14 @@ def tree_of(history: Path, tag: str) -> Generator[Path]:
 
 def tags(bundle: Path) -> list[str]:
     """The releases that a bundle holds, as tags."""
-    heads = git("bundle", "list-heads", str(bundle)).splitlines()
-    return [ref.removeprefix("refs/tags/") for _, _, ref in map(_halves, heads) if ref.startswith("refs/tags/")]
+    return [ref.removeprefix(_TAGS) for ref in heads(bundle) if ref.startswith(_TAGS)]
+
+
+def heads(bundle: Path) -> dict[str, str]:
+    """Every ref that a bundle holds, and its commit: lines of text before the objects (gitformat-bundle(5))."""
+    with bundle.open("rb") as file:
+        lines = [line.decode().rstrip("\n") for line in iter(file.readline, b"\n")]
+    return {ref: commit for commit, _, ref in (line.partition(" ") for line in lines if line[0] not in "#@-")}
 
 
 def write_tree(checkout: Path, target: Path) -> None:
@@ -187,10 +196,6 @@ def _tree_of(ref: str, repository: Path) -> str | None:
         return git("rev-parse", "--verify", "--quiet", f"{ref}^{{tree}}", cwd=repository)
     except subprocess.CalledProcessError:
         return None
-
-
-def _halves(line: str) -> tuple[str, str, str]:
-    return line.partition(" ")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,7 +117,7 @@ def refresh_wheels(workspace: Path) -> None:
 def bundle() -> Generator[Path]:
     """The history of the template that this esb carries. Raises `Failure` (usage) when it has none."""
     try:
-        with template_history.bundle(version("esb-cli")) as path:
+        with template_history.bundle() as path:
             yield path
     except template_history.NoTemplateError as error:
         raise Failure(str(error), Exit.USAGE) from error

@@ -6,6 +6,7 @@ no network in any of it: what a release needs to merge it carries itself.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -278,6 +279,35 @@ def test_both_releases_agree_on_the_past(releases: tuple[Release, Release]) -> N
     first, second = map(heads, releases)
     assert second["refs/tags/v0.1.0"] == first["refs/tags/v0.1.0"]
     assert second[f"refs/tags/v{NEWER}"] == second["refs/heads/main"]
+
+
+def test_git_clones_and_follows_the_history(
+    releases: tuple[Release, Release], tmp_path: Path, git: Callable[..., str], run: Run
+) -> None:
+    """`esb://template.git` is a repository like others: cloned with one release, fetched with the next, not pushed."""
+
+    def with_release(release: Release, *words: str, code: int = 0) -> str:
+        path = os.pathsep.join([str(release.folder / "bin"), os.environ["PATH"]])
+        done = run("git", *words, cwd=tmp_path, code=code, env={"PYTHONPATH": str(release.folder), "PATH": path})
+        return done.stdout
+
+    with_release(releases[0], "clone", "--quiet", "esb://template.git", "clone")
+    clone = tmp_path / "clone"
+    first = git("rev-parse", "HEAD", "v0.1.0^{commit}", "origin/HEAD", cwd=clone).split()
+    assert git("branch", "--show-current", cwd=clone) == "main\n"
+    assert len(set(first)) == 1
+    with_release(releases[0], "-C", "clone", "fetch")
+    with_release(releases[1], "-C", "clone", "pull", "--quiet")
+    assert git("tag", "--merged", "HEAD", cwd=clone).split() == ["v0.1.0", f"v{NEWER}"]
+    assert git("rev-parse", "HEAD~", cwd=clone).split() == first[:1]
+    git("fsck", "--strict", cwd=clone)
+    with_release(releases[1], "-C", "clone", "push", "origin", "HEAD:other", code=1)
+    shown = with_release(releases[1], "ls-remote", "--heads", "--tags", "esb://template.git")
+    assert [line.split("\t")[1] for line in shown.splitlines()] == [
+        "refs/heads/main",
+        "refs/tags/v0.1.0",
+        f"refs/tags/v{NEWER}",
+    ]
 
 
 def test_rendering_and_cloning_give_the_same_files(
