@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,10 +16,14 @@ import redis.asyncio
 import trustme
 
 from esb_runtime import Backbone, ChannelError, ChannelUnavailable, EventContract, LoginRefused, Side, event
+from esb_runtime._endpoint import Endpoint
 from esb_runtime.operations import Operations
 from esb_runtime.redis._connection import Connection
+from esb_runtime.redis._frames import packed
+from esb_runtime.redis._link import opened
 from esb_runtime.testing import RedisServer
 from esb_runtime.testing import _launch as launching
+from esb_runtime.testing._binary import find_binary
 
 
 def client(server: RedisServer) -> Any:
@@ -113,6 +119,8 @@ async def test_a_database_of_its_own(redis_server: RedisServer) -> None:
 
 async def test_a_cluster_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A node of a cluster that refers to another node: the call fails at once, in words."""
+    if find_binary().major < 7:
+        pytest.skip("the port of a cluster's bus can be chosen from Redis 7 on")
     configuration = launching.configuration
     settings = "cluster-enabled yes\ncluster-port {}\n"
     monkeypatch.setattr(
@@ -144,6 +152,19 @@ async def test_a_command_that_is_not_there(redis_server: RedisServer) -> None:
     finally:
         await connection.aclose()
     assert "secret" not in str(refused.value)
+
+
+async def test_a_connection_that_failed_is_not_written_to_again(caplog: pytest.LogCaptureFixture) -> None:
+    """Commands that meet a cut connection in one round of the event loop all fail, and no log is filled with it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        link = await opened(Endpoint.parse(f"redis://127.0.0.1:{listener.getsockname()[1]}"), 5)
+        connection, _ = listener.accept()
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.close()  # a reset, which the event loop has not seen yet
+        asked = [link.ask(packed(("PING",)), 1) for _ in range(20)]
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+    assert {type(answer) for answer in answers} == {redis.ConnectionError}
+    assert not caplog.records
 
 
 async def test_a_cancelled_command_loses_its_own_reply_alone(redis_server: RedisServer) -> None:
