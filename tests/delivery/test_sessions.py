@@ -82,7 +82,7 @@ class Handles:
 async def test_what_an_outage_stopped_makes_room_again() -> None:
     """Memory full of starts that an outage stopped: the next session goes on with them, or ends by another outage."""
     seat = OutOfOrder()
-    engine = Engine(cast("Any", seat), cast("Any", Handles()), Policy(concurrency=4), name="orders / g")
+    engine = Engine(cast("Any", seat), cast("Any", Handles()), Policy(concurrency=4), stream="orders", group="g")
     running = asyncio.create_task(engine.run())
     await until(lambda: len(seat.settled) == HELD + FURTHER, seconds=30)
     await engine.stop()

@@ -379,7 +379,7 @@ class Subscription:
                 )
             )
             self._work.append(work)
-            engines.append(Engine(seat, work, policy, name=f"{stream} / {self._group}"))
+            engines.append(Engine(seat, work, policy, stream=stream, group=self._group))
         return engines
 
 

@@ -36,10 +36,11 @@ GOODBYES = (0.05, 0.2, 0.5, 0.0)
 class Engine:
     """Runs one seat until it is stopped; every outage ends in another session, never in the end of the loop."""
 
-    def __init__(self, seat: Seat, work: Work, policy: Policy, *, name: str) -> None:
+    def __init__(self, seat: Seat, work: Work, policy: Policy, *, stream: str, group: str) -> None:
         self._seat = seat
         self._policy = policy
-        self._name = name
+        self._stream, self._group = stream, group
+        self._name = name = f"{stream} / {group}"
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
         self._interrupted: BaseException | None = None
@@ -49,7 +50,7 @@ class Engine:
         self.at_work = False
         """Whether it is reading, or stands by while another process owns the stream: the server answers either way."""
         self._backoff = Backoff(name)
-        self._runner = Runner(seat, work, policy, name=name, broken=self._interrupt)
+        self._runner = Runner(seat, work, policy, name=name, group=group, broken=self._interrupt)
         self._heartbeat: Heartbeat | None = None
 
     def uses(self, seat: Seat) -> bool:
@@ -223,7 +224,7 @@ class Engine:
         if self._stopping.is_set():
             self._runner.cancel_handlers()
         else:
-            self._interrupt(OwnershipLost(self._name, ""))
+            self._interrupt(OwnershipLost(self._stream, self._group))
 
     async def _after_session(self, session: asyncio.Task[None]) -> None:
         own = None if session.cancelled() else session.exception()

@@ -33,12 +33,13 @@ class Runner:
     """The events of one seat between being taken and being settled."""
 
     def __init__(
-        self, seat: Seat, work: Work, policy: Policy, *, name: str, broken: Callable[[BaseException], None]
+        self, seat: Seat, work: Work, policy: Policy, *, name: str, group: str, broken: Callable[[BaseException], None]
     ) -> None:
         self._seat = seat
         self._work = work
         self._policy = policy
         self._name = name
+        self._group = group
         self._broken = broken
         self._loop = asyncio.get_running_loop()
         self._jobs: dict[str, Job] = {}
@@ -377,14 +378,14 @@ class Runner:
     async def acknowledge(self, attempt: Attempt) -> None:
         """Write an acknowledgement that came from inside a handler, or after it. Raises `OwnershipLost`."""
         if attempt.epoch != self.epoch:
-            raise OwnershipLost(attempt.stored.key.stream, self._name)
+            raise OwnershipLost(attempt.stored.key.stream, self._group)
         self._settler.handled(attempt.job)
         await self._settler.written()
 
     async def settle_late(self, attempt: Attempt) -> None:
         """Apply a nack or reject that came after the handler had ended."""
         if attempt.epoch != self.epoch:
-            raise OwnershipLost(attempt.stored.key.stream, self._name)
+            raise OwnershipLost(attempt.stored.key.stream, self._group)
         attempt.job.lane = None  # its key has gone on long ago: the event runs again by itself, or is buried
         self._apply(attempt, None)
         await self._settler.written()
