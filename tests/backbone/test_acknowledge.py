@@ -173,5 +173,5 @@ async def test_a_process_that_lost_its_events(connect: Connect) -> None:
         await until(lambda: held)
         await subscription._engines[0]._runner.drop()
         assert held[0].cancelled
-        with pytest.raises(OwnershipLost, match="'jobs' for group 'g'"):
+        with pytest.raises(OwnershipLost, match="'orders' for group 'g'"):
             await held[0].ack()
