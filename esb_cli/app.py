@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from importlib import import_module
-from inspect import cleandoc
-from types import ModuleType
 from typing import Annotated, Any
 
 import typer
@@ -16,33 +14,36 @@ from .completion import profile_names
 from .failures import handled
 from .profiles import VARIABLE
 
-COMMANDS: tuple[str, ...] = (
-    "new",
-    "update",
-    "add",
-    "dev",
-    "run",
-    "demo",
-    "redis",
-    "produce",
-    "tail",
-    "get",
-    "replay",
-    "export",
-    "import",
-    "ls",
-    "show",
-    "groups",
-    "pending",
-    "claim",
-    "reset",
-    "dlq",
-    "trim",
-    "bench",
-    "profile",
-    "doctor",
-)
-"""Modules of `esb_cli.commands`, in the order of `esb --help`. Each has `command` (a function) or `app` (a group)."""
+COMMANDS: Mapping[str, str] = {
+    "new": "Create a workspace: contracts, programs, tests.",
+    "update": "Merge a newer template, keep the team's edits.",
+    "add": "Grow a workspace: an event, a contract, a consumer.",
+    "dev": "Run the workspace: an embedded Redis and every program.",
+    "run": "Run consumers in worker processes, under a supervisor.",
+    "demo": "See what esb does: the whole story in one terminal.",
+    "redis": "Start, stop and look at a workspace's embedded server.",
+    "produce": "Store an event and print its key.",
+    "tail": "Show the last events of streams, and follow them with -f.",
+    "get": "Show one event and everything known about it.",
+    "replay": "Replay history to a stream, a file, a group or a view.",
+    "export": "Write events as lines of JSON that lose nothing.",
+    "import": "Store events that `esb export` wrote, exactly as they were.",
+    "ls": "List the streams: length, memory, age.",
+    "show": "Show a stream, its groups and their consumers.",
+    "groups": "Show consumer groups and what is wrong with them.",
+    "pending": "Show what a group was given and has not settled.",
+    "claim": "Take pending events from a consumer and hand them to others.",
+    "reset": "Move a group: its next event is the first one at or after --to.",
+    "dlq": "Look at dead letters, replay or delete them.",
+    "trim": "Remove old events with their payloads.",
+    "bench": "Measure throughput and delays of this Redis from here.",
+    "profile": "Name servers; choose one with --profile or `use`.",
+    "doctor": "Check everything; a remedy for each finding.",
+}
+"""The commands in the order of `esb --help`, each with the first line of its own help: listing imports none of them.
+
+Each is a module of `esb_cli.commands` that has `command` (a function) or `app` (a group).
+"""
 MODULES = {"import": "import_"}
 """Modules of commands that are named by a word of Python's."""
 
@@ -73,24 +74,13 @@ class Commands(Mapping[str, Any]):
     def _make(name: str) -> Any:
         if name not in COMMANDS:
             raise KeyError(name)
-        module = _module(name)
+        module = import_module(f"esb_cli.commands.{MODULES.get(name, name)}")
         alone = typer.Typer(rich_markup_mode=None, add_completion=False)
         if hasattr(module, "app"):
             alone.add_typer(module.app, name=name)
         else:
             alone.command(name)(module.command)
         return typer.main.get_group(alone).commands[name]
-
-
-def _module(name: str) -> ModuleType:
-    return import_module(f"esb_cli.commands.{MODULES.get(name, name)}")
-
-
-def _summary(name: str) -> Any:
-    """A command that has a help text, and no options: what the list of commands needs."""
-    module = _module(name)
-    text = module.app.info.help if hasattr(module, "app") else module.command.__doc__
-    return TyperCommand(name=name, help=cleandoc(text))
 
 
 class Application(TyperGroup):
@@ -106,8 +96,11 @@ class Application(TyperGroup):
             return super().make_context(info_name, _forward(args), parent, **extra)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """List the commands without making them: their options take longer than all the rest."""
-        whole, self.commands = self.commands, {name: _summary(name) for name in COMMANDS}
+        """List the commands without importing them: that would take longer than all the rest."""
+        whole, self.commands = (
+            self.commands,
+            {name: TyperCommand(name=name, help=text) for name, text in COMMANDS.items()},
+        )
         super().format_commands(ctx, formatter)
         self.commands = whole
 

@@ -25,7 +25,7 @@ from typing import IO, Any, NoReturn
 from esb_cli.app import COMMANDS, MODULES
 
 PRELOADED = (
-    "asyncio", "hiredis", "jmespath", "redis.asyncio", "typer._adapters",
+    "asyncio", "hiredis", "jmespath", "redis.asyncio",
     "esb_cli.__main__", "esb_cli.checks", "esb_cli.contract_source", "esb_cli.schema", "esb_cli.supervisor",
     "esb_runtime.operations", "esb_runtime.redis._channel", "esb_runtime.replay",
     *(f"esb_cli.commands.{MODULES.get(name, name)}" for name in COMMANDS),

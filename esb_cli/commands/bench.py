@@ -37,7 +37,7 @@ def command(
     printed: Printed,
     server: Server,
 ) -> None:
-    """Measure the throughput and the delays of this Redis from this machine.
+    """Measure throughput and delays of this Redis from here.
 
     Produces and consumes real events in a stream of its own, which is removed at the end, also on Ctrl-C. Delays are
     taken one after the other: the middle one, and those that 1 in 100 and 1 in 1,000 exceed; "end to end" is from the

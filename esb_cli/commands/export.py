@@ -33,7 +33,7 @@ def command(
     environment: EnvironmentOption = "",
     server: Server,
 ) -> None:
-    """Write events as lines of JSON that lose nothing; `esb import` reads them.
+    """Write events as lines of JSON that lose nothing.
 
     Whole events: personal arguments are not masked. What JSON has no words for is written as {"$bytes": ...},
     {"$time": ...} and the like. Events that cannot be read are left out and counted; the exit code is then 1.

@@ -28,9 +28,9 @@ def command(
     environment: EnvironmentOption = "",
     server: Server,
 ) -> None:
-    """Store events that `esb export` wrote: ids, times, headers and links as they were.
+    """Store events that `esb export` wrote, exactly as they were.
 
-    Only the keys are new: Redis gives them. Each piece of up to 500 lines is checked before any of it is sent, and a
+    Ids, times, headers and links are kept; only the keys are new: Redis gives them. Each piece of up to 500 lines is checked before any of it is sent, and a
     message id that the stream knows is not stored again, so after an interruption the same import goes on.
 
     \b

@@ -6,15 +6,20 @@ import os
 import re
 import subprocess
 import sys
+from importlib import import_module
+from inspect import cleandoc
+from typing import Any
 
 import pytest
 import redis
 from command_kit import Esb
 
-from esb_cli.app import COMMANDS
+from esb_cli.app import COMMANDS, MODULES
 
-HEAVY = ("redis", "rich", "copier", "msgpack", "msgspec", "esb_runtime", "asyncio", "jinja2", "yaml")
-"""Pydantic is not here: typer 0.29 itself checks a command's options with it."""
+UNUSED = {"rich", "copier", "jinja2", "yaml", "questionary", "libcst", "pydantic", "jmespath"}
+"""What no command needs that looks at a server: each would take longer than looking does."""
+HEAVY = UNUSED | {"redis", "msgpack", "esb_runtime", "asyncio", "tomllib", "importlib.metadata", "esb_cli.commands"}
+"""What only the work of a command needs: neither does its help."""
 MINE = (
     "produce",
     "tail",
@@ -33,28 +38,48 @@ MINE = (
 )
 
 
-def imported(*words: str) -> set[str]:
-    """The modules that a command line imports."""
+def imported(esb: Esb, *words: str) -> set[str]:
+    """The modules that a command line imports, beside those that Python itself imports at its start."""
+    line = [sys.executable, "-X", "importtime"]
+    return _listed(esb, [*line, "-m", "esb_cli", *words]) - _listed(esb, [*line, "-c", "pass"])
+
+
+def _listed(esb: Esb, line: list[str]) -> set[str]:
     done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "esb_cli", *words], capture_output=True, text=True, check=True
+        line, cwd=esb.folder, env=esb.environment(), capture_output=True, text=True, check=True, timeout=60
     )
-    return {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    return {each.rpartition("|")[2].strip() for each in done.stderr.splitlines() if each.startswith("import time:")}
 
 
-@pytest.mark.parametrize("words", [["--help"], ["tail", "--help"], ["--version"]])
-def test_help_imports_nothing_heavy(words: list[str]) -> None:
-    """What only the work of a command needs is imported by that work."""
-    before = {name.partition(".")[0] for name in imported_by_python()}
-    loaded = {name.partition(".")[0] for name in imported(*words)} - before
-    assert not loaded & set(HEAVY)
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_says_what_the_command_says(name: str) -> None:
+    """The line in `esb --help` is the first one of the command's own help."""
+    module: Any = import_module(f"esb_cli.commands.{MODULES.get(name, name)}")
+    own = module.app.info.help if hasattr(module, "app") else module.command.__doc__
+    assert cleandoc(own).splitlines()[0] == COMMANDS[name]
 
 
-def imported_by_python() -> set[str]:
-    """What Python itself imports at start on this machine."""
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-c", "pass"], capture_output=True, text=True, check=True
-    )
-    return {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+@pytest.mark.parametrize(
+    ("words", "allowed"),
+    [
+        ([], set[str]()),
+        (["tail", "--help"], {"esb_cli.commands"}),
+        (["--version"], {"importlib.metadata"}),
+    ],
+)
+def test_help_imports_nothing_heavy(esb: Esb, words: list[str], allowed: set[str]) -> None:
+    """What only the work of a command needs is imported by that work; the list of commands imports no command."""
+    assert not imported(esb, *(words or ["--help"])) & HEAVY - allowed
+
+
+@pytest.mark.parametrize("words", [["tail", "shop", "-n", "10"], ["ls"], ["show", "shop"], ["groups", "shop"]])
+def test_looking_imports_only_what_it_uses(workspace: Esb, words: list[str]) -> None:
+    """A look at a server starts without what other commands need, and reads the contract's lock, not the contract."""
+    workspace.seed("shop", ("packed", 2, {"email": "ann@example.org"}))
+    found = imported(workspace, *words)
+    assert {"redis", "esb_runtime"} <= found
+    assert not found & UNUSED
+    assert not found & {"multiprocessing", "shop_contracts", "esb_cli.child", "esb_cli.commands.produce"}
 
 
 def test_help_is_fast(esb: Esb) -> None:
