@@ -30,8 +30,9 @@ def command(
 ) -> None:
     """Store events that `esb export` wrote, exactly as they were.
 
-    Ids, times, headers and links are kept; only the keys are new: Redis gives them. Each piece of up to 500 lines is checked before any of it is sent, and a
-    message id that the stream knows is not stored again, so after an interruption the same import goes on.
+    Ids, times, headers and links are kept; only the keys are new: Redis gives them. Each piece of up to 500 lines is
+    checked before any of it is sent, and a message id that the stream knows is not stored again, so after an
+    interruption the same import goes on.
 
     \b
     Examples:
