@@ -30,6 +30,7 @@ def document(group: GroupSummary) -> dict[str, Any]:
         "pending": group.pending,
         "oldest_pending": group.oldest_pending or None,
         "released": group.released,
+        "failing": group.failing,
         "trimmed": group.trimmed,
         "last_delivered": group.last_delivered,
         "dead_letters": group.dead_letters,
@@ -47,8 +48,11 @@ def state(group: GroupSummary) -> str:
         return f"{terminal.count(group.trimmed, 'event')} trimmed unseen"
     if waiting and not alive:
         return f"{waiting:,} waiting, nobody alive"
-    if group.dead_letters:
-        return terminal.count(group.dead_letters, "dead letter")
+    dead = terminal.count(group.dead_letters, "dead letter") if group.dead_letters else ""
+    if group.failing:
+        return f"failing: {group.failing:,} being retried" + (f", {dead}" if dead else "")
+    if dead:
+        return dead
     stranded = sum(consumer.pending for consumer in group.consumers if not consumer.alive)
     if stranded:
         return f"{stranded:,} held by consumers that are gone"

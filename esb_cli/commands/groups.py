@@ -32,7 +32,8 @@ def command(
     """Show consumer groups and what is wrong with them.
 
     LAG: events not given out yet. PENDING: given out and not settled; OLDEST: since when. DEAD: dead letters.
-    ALIVE: consumers whose lease runs. STATE says the worst that is known.
+    ALIVE: consumers whose lease runs. STATE says the worst that is known; "failing" counts the pending events whose
+    handler failed and that are tried again.
 
     \b
     Examples:

@@ -110,6 +110,9 @@ def _warn(screen: Terminal, stream: str, group: GroupSummary) -> None:
     if waiting and not any(consumer.alive for consumer in group.consumers):
         text = f"{terminal.clean(group.name)}: {terminal.count(waiting, 'event')} waiting and no process alive"
         _put_warning(screen, text)
+    if group.failing:
+        name, events = terminal.clean(group.name), terminal.count(group.failing, "event")
+        _put_warning(screen, f"{name}: {events} failed, being retried; esb pending {stream} {name}")
     if group.dead_letters:
         name, letters = terminal.clean(group.name), terminal.count(group.dead_letters, "dead letter")
         _put_warning(screen, f"{name}: {letters}; esb dlq list {stream} {name}")

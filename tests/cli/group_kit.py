@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import timedelta
+from queue import Queue
 from typing import Any
 
 import redis
@@ -51,6 +55,28 @@ def consume(esb: Esb, *, broken: bool = False, group: str = "main") -> Handler:
 
     asyncio.run(run())
     return handler
+
+
+@contextmanager
+def failing(esb: Esb, group: str) -> Iterator[None]:
+    """A consumer of a group that fails at every event and tries each again and again, until the block ends."""
+    told: Queue[tuple[asyncio.AbstractEventLoop, Backbone]] = Queue()
+
+    async def run() -> None:
+        async with Backbone.connect(endpoint=esb.variables["REDIS_EVENT_SOURCE_ENDPOINT"]) as backbone:
+            patient = Retry(attempts=1000, first_delay=timedelta(milliseconds=50), max_delay=timedelta(milliseconds=50))
+            backbone.subscribe(Handler(broken=True), group=group, retry=patient, concurrency=10)
+            told.put((asyncio.get_running_loop(), backbone))
+            await backbone.run()
+
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(asyncio.run, run())
+        loop, backbone = told.get(timeout=30)
+        try:
+            yield
+        finally:
+            asyncio.run_coroutine_threadsafe(backbone.stop(), loop).result(30)
+            running.result(30)
 
 
 async def settled(client: Any, group: str) -> bool:

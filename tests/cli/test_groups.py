@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import time
 
 import pytest
 import redis
 from command_kit import Esb
-from group_kit import take
+from group_kit import consume, failing, packed, take
 
 from esb_runtime.redis._keys import failures_key, lease_key
 
@@ -51,6 +52,21 @@ def test_trimmed_events_are_an_alarm(esb: Esb, server: redis.Redis, stuck: list[
     server.xtrim("jobs", maxlen=1, approximate=False)
     (group,) = esb.lines("groups", "jobs")
     assert (group["trimmed"], group["state"]) == (1, "1 event trimmed unseen")
+
+
+def test_a_group_whose_events_all_fail(esb: Esb) -> None:
+    """Events that fail and are tried again are no `ok`: their number is the state, before any dead letter."""
+    esb.seed("shop", *map(packed, range(3)))
+    with failing(esb, "main"):
+        deadline = time.monotonic() + 30
+        while (group := esb.lines("groups", "shop")[0])["failing"] != 3:
+            assert time.monotonic() < deadline, group
+        assert (group["state"], group["pending"], group["released"]) == ("failing: 3 being retried", 3, 0)
+        assert "main: 3 events failed, being retried; esb pending shop main" in esb.ok("show", "shop", "-o", "table")
+        consume(esb, group="other", broken=True)
+        others = {each["group"]: each["state"] for each in esb.lines("groups", "shop")}
+        assert others == {"main": "failing: 3 being retried", "other": "3 dead letters"}
+    assert esb.lines("groups", "shop")[0]["state"] == "3 waiting, nobody alive"
 
 
 def test_pending(esb: Esb, server: redis.Redis, stuck: list[str]) -> None:

@@ -65,9 +65,10 @@ class GroupSummary:
     """A group of a stream.
 
     `pending` events were given out and are not settled, the oldest of them to `oldest_pending`; `lag` is how many
-    were not given out yet (None when the server cannot tell); `released` of the pending were handed back and wait for
-    a process; `trimmed` is how many the stream lost before the group was given them; `dead_letters` stand in
-    `dead_letter_stream`; `owner` is the consumer that owns the stream for the group ("" without ordering by key).
+    were not given out yet (None when the server cannot tell). Of the pending, `released` were handed back and wait for
+    a process, and `failing` failed at least once and are tried again. `trimmed` is how many the stream lost before the
+    group was given them; `dead_letters` stand in `dead_letter_stream`; `owner` is the consumer that owns the stream for
+    the group ("" without ordering by key).
     """
 
     name: str
@@ -75,6 +76,7 @@ class GroupSummary:
     oldest_pending: str
     lag: int | None
     released: int
+    failing: int
     trimmed: int
     last_delivered: str
     dead_letters: int

@@ -149,8 +149,9 @@ class RedisInspection(Inspection):
                 ("XPENDING", stream, name),
                 ("XLEN", _keys.dead_letter_stream(stream, name)),
                 ("GET", _keys.owner_key(stream, name)),
+                ("HLEN", _keys.failures_key(stream, name)),
             ]
-        replies = _by(4, await self._connection.pipeline(commands) if commands else [])
+        replies = _by(5, await self._connection.pipeline(commands) if commands else [])
         trimmed = {name: _trimmed(about, group) for name, group in by_name.items()}
         return [
             await self._group(stream, {**by_name[name], "trimmed": trimmed[name]}, answers)
@@ -158,7 +159,7 @@ class RedisInspection(Inspection):
         ]
 
     async def _group(self, stream: str, group: Mapping[str, Any], answers: Sequence[Any]) -> GroupSummary:
-        consumers, pending, dead, owner = answers
+        consumers, pending, dead, owner, failed = answers
         name = _text(group["name"])
         refused = next((reply for reply in (consumers, pending) if isinstance(reply, Exception)), None)
         if refused is not None:
@@ -171,6 +172,7 @@ class RedisInspection(Inspection):
             oldest_pending=_text(pending[1]) if pending and pending[1] else "",
             lag=_number(group.get("lag")),
             released=released,
+            failing=min(_number(failed) or 0, int(group["pending"])),
             trimmed=group["trimmed"],
             last_delivered=_text(group["last-delivered-id"]),
             dead_letters=_number(dead) or 0,
