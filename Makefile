@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full lint format typecheck bench bench-check docs dist release-template clean run-venv dev-venv
+.PHONY: help demo test test-full lint format typecheck bench bench-check docs golden dist release-template clean run-venv dev-venv
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile
@@ -43,6 +43,9 @@ bench-check: dev-venv ## fail when a ratio of the benchmark is worse than its ba
 
 docs: dev-venv ## write the generated pages: the command line, the public names
 	@$(BIN)/python docs/generate.py
+
+golden: dev-venv ## write what every command prints into tests/cli/golden; look at the difference before committing it
+	@ESB_GOLDEN=write $(BIN)/pytest -q tests/cli/test_golden.py
 
 dist: dev-venv ## sdists and wheels of both distributions, in dist/
 	@rm -rf dist

@@ -96,15 +96,13 @@ def _sentence(done: Mapping[str, Any]) -> str:
     where = f"{done['group']} of {done['stream']}"
     if not done["letters"]:
         return f"{where}: nothing to {done['action']}"
-    if done["dry_run"]:
-        return f"{where}: {number} would be {_PAST[done['action']]}"
     if done["action"] == "purge":
-        return f"{where}: {terminal.count(done['purged'], 'dead letter')} purged"
-    counts = [f"{done[name]:,} {words}" for name, words in _OUTCOMES.items() if done.get(name)]
-    return f"{where}: {', '.join(counts)}"
+        would = " would be" if done["dry_run"] else ""
+        return f"{where}: {terminal.count(done['purged'], 'dead letter')}{would} purged"
+    counts = ", ".join(f"{done[name]:,} {words}" for name, words in _OUTCOMES.items() if done.get(name))
+    return f"{where}: {number} would be replayed: {counts}" if done["dry_run"] else f"{where}: {counts}"
 
 
-_PAST = {"replay": "replayed", "purge": "purged"}
 _OUTCOMES = {
     "returned": "back in the group",
     "copied": "back as copies, their entries were trimmed",

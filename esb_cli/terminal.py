@@ -172,8 +172,15 @@ def json_line(value: object) -> str:
 
 
 def tabbed(values: Iterable[object]) -> str:
-    """Values between tabs, for `cut` and `awk`; nothing for None."""
-    return "\t".join("" if value is None else clean(str(value)) for value in values)
+    """Values between tabs, for `cut` and `awk`: nothing for None, `true` and `false`, commas between several."""
+    return "\t".join(map(_field, values))
+
+
+def _field(value: object) -> str:
+    if isinstance(value, list | tuple):
+        several: Iterable[object] = value  # pyright: ignore[reportUnknownVariableType]
+        return ",".join(map(_field, several))
+    return "" if value is None else str(value).lower() if isinstance(value, bool) else clean(str(value))
 
 
 def cells(text: str) -> int:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from esb_cli.failures import Exit, Failure
+
 if TYPE_CHECKING:
     from esb_cli.stage import Stage
 
@@ -45,6 +47,8 @@ def command(
     from esb_cli.terminal import put
 
     if folder is not None:
+        if folder.exists() and not folder.is_dir():
+            raise Failure(f"{folder} is a file: name a folder", Exit.USAGE)
         folder.mkdir(parents=True, exist_ok=True)
         place = folder.absolute()
         _play(Stage(place, _apart(surroundings(), place)))

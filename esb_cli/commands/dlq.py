@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 
@@ -208,21 +208,29 @@ def show(
     letters.put_one(found[-1], how, Masks.of_workspace(show_personal=show_personal))
 
 
-Work = Callable[["Operations", Choice, "list[DeadEvent]"], Awaitable["dict[str, int]"]]
-"""Does something to letters, counting what became of them."""
+class Work(Protocol):
+    """Does something to letters, or says what it would do; counts what became of them."""
+
+    async def __call__(
+        self, operations: Operations, choice: Choice, found: list[DeadEvent], *, dry_run: bool
+    ) -> dict[str, int]: ...
 
 
-async def _replay(operations: Operations, choice: Choice, found: list[DeadEvent]) -> dict[str, int]:
+async def _replay(operations: Operations, choice: Choice, found: list[DeadEvent], *, dry_run: bool) -> dict[str, int]:
     from esb_runtime.operations import Replay
 
-    with Progress(f"replaying to {choice.group}", total=len(found)) as progress:
+    with Progress("counting" if dry_run else f"replaying to {choice.group}", total=len(found)) as progress:
         ids = [letter.id for letter in found]
-        done = await operations.replay_dead_letters(choice.stream(), choice.group, ids, progress=progress.to)
+        done = await operations.replay_dead_letters(
+            choice.stream(), choice.group, ids, dry_run=dry_run, progress=progress.to
+        )
     return {outcome.value: done[outcome] for outcome in Replay}
 
 
-async def _purge(operations: Operations, choice: Choice, found: list[DeadEvent]) -> dict[str, int]:
+async def _purge(operations: Operations, choice: Choice, found: list[DeadEvent], *, dry_run: bool) -> dict[str, int]:
     ids = [letter.id for letter in found]
+    if dry_run:
+        return {"purged": len(ids)}
     return {"purged": await operations.purge_dead_letters(choice.stream(), choice.group, ids)}
 
 
@@ -234,12 +242,10 @@ def _acting(verb: str, work: Work, help_: str) -> None:
     ) -> tuple[int, dict[str, int]]:
         async with connection.connected(chosen) as operations:
             found = await choice.letters(operations)
-            if dry_run:
-                return len(found), _foreseen(verb, found)
-            if found:
+            if found and not dry_run:
                 letters_of = f"{terminal.count(len(found), 'dead letter')} of {choice.group} of {choice.stream()}"
                 consent.required(f"{verb} {letters_of}?".capitalize(), yes=yes)
-            return len(found), await work(operations, choice, found)
+            return len(found), await work(operations, choice, found, dry_run=dry_run)
 
     @spread
     def command(
@@ -265,11 +271,6 @@ def _acting(verb: str, work: Work, help_: str) -> None:
             raise Failure(f"{terminal.count(counts['empty'], 'dead letter')}: nothing is left of the event to replay")
 
     app.command(verb, help=help_)(command)
-
-
-def _foreseen(verb: str, found: list[DeadEvent]) -> dict[str, int]:
-    """What can be told without doing it."""
-    return {"purged": len(found)} if verb == "purge" else {"empty": sum(letter.empty for letter in found)}
 
 
 _acting(

@@ -53,7 +53,8 @@ def command(
         for group in description.groups:
             shown = {"stream": description.summary.stream, **document(group)}
             put(shown, how, terminal.tabbed(value for value in shown.values() if not isinstance(value, list)))
-    if not any(description.groups for description in found):
+    shown_already = how[0] is Output.TABLE and found
+    if not shown_already and not any(description.groups for description in found):
         terminal.note("no consumer group yet: `esb run`, or `esb dev` in a workspace, starts one")
 
 

@@ -13,7 +13,8 @@ from esb_cli.expressions import form
 from esb_cli.expressions import put as put_document
 from esb_cli.failures import Exit, Failure
 from esb_cli.options import OutputOption, TemplateOption
-from esb_cli.terminal import Output, note, put
+from esb_cli.tables import facts, put_all
+from esb_cli.terminal import Output, note, put, stdout
 from esb_cli.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def status(
     """Say where the server runs; exit code 4 when it does not."""
     how = form(output, template)
     server = _running(folder)
-    facts = {
+    known: dict[str, object] = {
         "endpoint": server.endpoint.display,
         "server": server.description,
         "pid": server.pid,
@@ -80,10 +81,10 @@ def status(
         "log": str(server.log),
     }
     if how[0] is not Output.TABLE:
-        put_document(facts, how)
+        put_document(known, how)
         return
-    for name, value in facts.items():
-        put(f"{name:<9}{({True: 'needed', False: 'none'}[value]) if isinstance(value, bool) else value}")
+    words = known | {"password": "needed" if server.locked else "none"}
+    put_all(facts(stdout(), {name: str(value) for name, value in words.items()}))
 
 
 def _running(folder: Path | None) -> RedisServer:

@@ -174,7 +174,9 @@ def _sentences(done: dict[str, Any]) -> list[str]:
             queued = terminal.count(done["outside"], "payload")
             lines.append(f"{queued} in external stores {would}left to the processes that have these stores")
         if done["held_up_by"]:
-            lines.append(f"group {', '.join(done['held_up_by'])} has not handled what comes next: it stays")
+            *others, last = done["held_up_by"]
+            who = f"groups {', '.join(others)} and {last} have" if others else f"group {last} has"
+            lines.append(f"{who} not handled what comes next: it stays")
     if "swept" in done:
         lines.append(f"{done['stream']}: {terminal.count(done['swept'], 'payload')} without an event {would}deleted")
     return lines

@@ -125,10 +125,11 @@ class DeadLetters(Protocol):
         """Letters between two of their ids (`(id` excludes the bound; `-` and `+` are the ends)."""
         ...
 
-    async def replay(self, ids: Sequence[str]) -> list[Replay]:
+    async def replay(self, ids: Sequence[str], *, dry_run: bool = False) -> list[Replay]:
         """Have the group, and no other one, handle the events of these letters again, with fresh attempts.
 
-        One atomic step per letter: it leaves the list exactly when its event is the group's again. Raises `GroupLost`.
+        One atomic step per letter: it leaves the list exactly when its event is the group's again. A dry run says what
+        would become of each and changes nothing. Raises `GroupLost`.
         """
         ...
 

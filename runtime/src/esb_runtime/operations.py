@@ -263,16 +263,22 @@ class Operations:
         return dead_events(self._channel, stream, group, part)
 
     async def replay_dead_letters(
-        self, stream: str, group: str, ids: Sequence[str], *, progress: Callable[[int], None] | None = None
+        self,
+        stream: str,
+        group: str,
+        ids: Sequence[str],
+        *,
+        dry_run: bool = False,
+        progress: Callable[[int], None] | None = None,
     ) -> Counter[Replay]:
         """Have this group, and no other one, handle the events of these letters again; what became of how many.
 
-        One atomic step per letter, in the order given: a replay that is cut off has done whole letters. Raises
-        `GroupLost`.
+        One atomic step per letter, in the order given: a replay that is cut off has done whole letters. A dry run says
+        what would become of them. Raises `GroupLost`.
         """
         done: Counter[Replay] = Counter()
         for part in slices(ids):
-            done.update(await self._channel.dead_letters(stream, group).replay(part))
+            done.update(await self._channel.dead_letters(stream, group).replay(part, dry_run=dry_run))
             if progress is not None:
                 progress(done.total())
         return done

@@ -40,11 +40,11 @@ class MemoryDeadLetters(DeadLetters):
         events = await self._stores.complete(self._stream, [letter.stored for letter in letters])
         return [msgspec.structs.replace(one, stored=e) for one, e in zip(letters, events, strict=True)]
 
-    async def replay(self, ids: Sequence[str]) -> list[Replay]:
+    async def replay(self, ids: Sequence[str], *, dry_run: bool = False) -> list[Replay]:
         """Give events back to the group, one after another, in the order given."""
-        return [await self._server.call(partial(self._replay, id_)) for id_ in ids]
+        return [await self._server.call(partial(self._replay, id_, dry_run)) for id_ in ids]
 
-    def _replay(self, id_: str, state: State) -> Replay:
+    def _replay(self, id_: str, dry_run: bool, state: State) -> Replay:
         records = self._records(state)
         buried = next((each for each in records.dead if each.id == id_), None)
         if buried is None:
@@ -53,7 +53,10 @@ class MemoryDeadLetters(DeadLetters):
         group = log.groups.get(self._group) if log else None
         if log is None or group is None:
             raise GroupLost(self._stream, self._group)
-        outcome = self._give_back(state, log, group, buried)
+        outcome = self._outcome(log, group, buried)
+        if dry_run:
+            return outcome
+        self._give_back(state, group, buried, outcome)
         records.failures.pop(entry_order(buried.letter.id), None)
         records.done.pop((records.epoch, buried.letter.message_id), None)
         records.dead.remove(buried)
@@ -61,18 +64,23 @@ class MemoryDeadLetters(DeadLetters):
         state.announce(SETTLED)
         return outcome
 
-    def _give_back(self, state: State, log: Log, group: Group, buried: BuriedEvent) -> Replay:
-        stored, id_ = buried.stored, entry_order(buried.letter.id)
+    @staticmethod
+    def _outcome(log: Log, group: Group, buried: BuriedEvent) -> Replay:
+        id_ = entry_order(buried.letter.id)
         if buried.letter.passed or id_ not in log.entries:
+            return Replay.COPIED
+        return Replay.AHEAD if group.delivered < id_ else Replay.RETURNED
+
+    def _give_back(self, state: State, group: Group, buried: BuriedEvent, outcome: Replay) -> None:
+        stored = buried.stored
+        if outcome is Replay.COPIED:
             store = stored.store if stored.arguments is None else INLINE
             state.put(self._stream, msgspec.structs.replace(stored, only_for=self._group, store=store))
-            return Replay.COPIED
+            return
         if stored.store == HASH and stored.arguments is not None:
             state.payloads.setdefault((self._stream, stored.message_id), Payload(buried.letter.id, stored.arguments))
-        if group.delivered < id_:
-            return Replay.AHEAD
-        group.give_back(id_, Pending(RELEASED, 0))
-        return Replay.RETURNED
+        if outcome is Replay.RETURNED:
+            group.give_back(entry_order(buried.letter.id), Pending(RELEASED, 0))
 
     async def purge(self, ids: Sequence[str]) -> int:
         """Delete letters."""

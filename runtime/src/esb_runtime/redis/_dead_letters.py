@@ -44,11 +44,11 @@ class RedisDeadLetters(DeadLetters):
             for (letter, entry), event in zip(found, events, strict=True)
         ]
 
-    async def replay(self, ids: Sequence[str]) -> list[Replay]:
+    async def replay(self, ids: Sequence[str], *, dry_run: bool = False) -> list[Replay]:
         """Give events back to the group, one after another, in the order given."""
-        return [await self._replay(id_) for id_ in ids]
+        return [await self._replay(id_, dry_run=dry_run) for id_ in ids]
 
-    async def _replay(self, id_: str) -> Replay:
+    async def _replay(self, id_: str, *, dry_run: bool) -> Replay:
         found = await self._page(id_, id_, 1)
         if not found:
             return Replay.ABSENT
@@ -61,13 +61,11 @@ class RedisDeadLetters(DeadLetters):
             _keys.failures_key(self._stream, self._group), _keys.done_key(self._stream, self._group, message_id),
         )  # fmt: skip
         beside = "hash" if stored.store == _wire.HASH and message_id else ""
-        words = _wire.entry_for(self._group, entry, stored)
-        outcome: bytes = await self._commands.run(
-            "redeliver",
-            keys,
-            (self._group, id_, source, _keys.RELEASED, beside, "new" if letter.letter.passed else "", *words),
-            group=self._group,
-        )
+        words = (
+            self._group, id_, source, _keys.RELEASED, beside, "new" if letter.letter.passed else "",
+            "dry" if dry_run else "", *_wire.entry_for(self._group, entry, stored),
+        )  # fmt: skip
+        outcome: bytes = await self._commands.run("redeliver", keys, words, group=self._group)
         return Replay(outcome.decode())
 
     async def purge(self, ids: Sequence[str]) -> int:

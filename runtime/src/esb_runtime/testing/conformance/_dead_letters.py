@@ -271,8 +271,13 @@ async def buried_now(seat: Seat, *events: Taken) -> None:
 
 
 async def replay_all(letters: Letters) -> list[Replay]:
-    """Replay every letter."""
-    return await letters.replay([letter.id for letter in await letters.page(count=9)])
+    """Replay every letter; a dry run before says what comes of it, and changes nothing."""
+    found = await letters.page(count=9)
+    foreseen = await letters.replay([letter.id for letter in found], dry_run=True)
+    assert await letters.page(count=9) == found
+    done = await letters.replay([letter.id for letter in found])
+    assert done == foreseen
+    return done
 
 
 async def given_back(seat: Seat, *, owned: bool) -> list[Taken]:
