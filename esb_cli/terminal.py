@@ -18,7 +18,7 @@ from enum import StrEnum
 from functools import cache
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, cast
 
 
 class Output(StrEnum):
@@ -178,8 +178,7 @@ def tabbed(values: Iterable[object]) -> str:
 
 def _field(value: object) -> str:
     if isinstance(value, list | tuple):
-        several: Iterable[object] = value  # pyright: ignore[reportUnknownVariableType]
-        return ",".join(map(_field, several))
+        return ",".join(map(_field, cast("Iterable[object]", value)))
     return "" if value is None else str(value).lower() if isinstance(value, bool) else clean(str(value))
 
 
