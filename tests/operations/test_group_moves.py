@@ -15,6 +15,7 @@ from esb_runtime.operations import Group, Operations, PendingEvent
 from esb_runtime.redis._connection import Connection
 from esb_runtime.redis._keys import floor_key, lease_key, owner_key
 from esb_runtime.testing import RedisServer
+from esb_runtime.testing._binary import find_binary
 
 LEASE = timedelta(seconds=30)
 
@@ -139,7 +140,8 @@ async def test_a_move_back_does_what_the_plan_counted(operations: Operations, re
     assert (plan.again, plan.restarted, plan.skipped, plan.kept, plan.dropped, plan.ahead) == (4, 2, 0, 1, 0, 6)
     assert await group.move(plan) == plan
     after = (await operations.group("jobs", "g")).summary
-    assert (after.pending, after.lag, after.last_delivered) == (1, 6, plan.position)
+    assert (after.pending, after.last_delivered) == (1, plan.position)
+    assert after.lag == (6 if find_binary().major >= 7 else None), "servers count it from Redis 7 on"
     seen = Seen()
     async with consuming(redis_server, seen):
         await seen.sees(7)

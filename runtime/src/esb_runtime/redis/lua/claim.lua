@@ -5,9 +5,13 @@ local moved, gone = 0, 0
 for n = 4, #ARGV do
   local entry = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[n], ARGV[n], '1', ARGV[2])[1]
   if entry then
-    local claimed = redis.call(
-      'XCLAIM', KEYS[1], ARGV[1], ARGV[3], '0', ARGV[n], 'RETRYCOUNT', entry[4], 'JUSTID')
-    if #claimed == 1 then moved = moved + 1 else gone = gone + 1 end
+    if #redis.call('XRANGE', KEYS[1], ARGV[n], ARGV[n]) == 1 then
+      redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[3], '0', ARGV[n], 'RETRYCOUNT', entry[4], 'JUSTID')
+      moved = moved + 1
+    else -- from Redis 7 on XCLAIM would forget it by itself
+      redis.call('XACK', KEYS[1], ARGV[1], ARGV[n])
+      gone = gone + 1
+    end
   end
 end
 local owner = redis.call('GET', KEYS[2])
