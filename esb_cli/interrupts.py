@@ -1,4 +1,4 @@
-"""How a command that writes files meets the signals that would end it."""
+"""How a command that writes meets the signals that would end it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,21 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NoReturn
 
+from .terminal import note
+
 _ENDING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
+@contextmanager
+def accounted(reached: Callable[[], str]) -> Generator[None]:
+    """When Ctrl-C ends the block, say how far it came and how to go on."""
+    from asyncio import CancelledError
+
+    try:
+        yield
+    except (CancelledError, KeyboardInterrupt):
+        note(f"interrupted: {reached()}")
+        raise
 
 
 @contextmanager

@@ -38,6 +38,7 @@ class PartialFile:
         self.reached = Reached()
         self._source = source
         self._stream: BinaryIO | None = None
+        self._written = 0
 
     def resume(self) -> str:
         """Find out how far an interrupted one came: the id to go on behind, "" for the beginning.
@@ -62,7 +63,14 @@ class PartialFile:
     def write(self, lines: Iterable[bytes]) -> None:
         """Add lines, given without their ends."""
         if self._stream is not None:
-            self._stream.write(b"".join(line + b"\n" for line in lines))
+            several = [line + b"\n" for line in lines]
+            self._stream.write(b"".join(several))
+            self._written += len(several)
+
+    @property
+    def lines(self) -> int:
+        """How many lines it holds, with those before an interruption."""
+        return self.reached.lines + self._written
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
@@ -73,7 +81,7 @@ class PartialFile:
         if kind is None:
             self.path.replace(self.file)
         else:
-            terminal.note(f"interrupted; --resume goes on with {self.path}")
+            terminal.note(f"interrupted: {terminal.count(self.lines, 'event')} written; --resume goes on behind them")
 
 
 def _reached(stream: BinaryIO, source: str) -> Reached:

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Protocol
 from . import positions, terminal
 from .events import Masks, document
 from .failures import Exit, Failure
+from .interrupts import accounted
 from .partial_file import PartialFile
 from .progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from esb_runtime.operations import Census, Operations, Pace, Place, PlainEvent, Renames, Slice
+    from esb_runtime.operations import Census, Copied, Operations, Pace, Place, PlainEvent, Redelivered, Renames, Slice
 
 
 class Target(Protocol):
@@ -51,16 +52,23 @@ class ToStream:
     async def run(self, operations: Operations, part: Slice, census: Census, pace: Pace) -> Exit:
         """Copy; 1 when something could not be copied."""
         result = None
-        with Progress(f"copying to {self.to}", total=census.total) as progress:
+
+        def reached() -> str:
+            return f"{self._copied(result)}; --resume goes on behind them"
+
+        with accounted(reached), Progress(f"copying to {self.to}", total=census.total) as progress:
             async for result in operations.copy(part, self.to, renames=self.renames, pace=pace):
                 progress.to(result.done)
         if result is None:
             return Exit.DONE
-        present = f", {result.present:,} were there already" if result.present else ""
-        terminal.note(f"{terminal.count(result.stored, 'event')} copied to {self.to}{present}")
+        terminal.note(self._copied(result))
         if result.skipped:
             terminal.note(f"{result.skipped:,} could not be copied; the first: {result.problem}")
         return Exit.FAILED if result.skipped else Exit.DONE
+
+    def _copied(self, result: Copied | None) -> str:
+        present = f", {result.present:,} were there already" if result is not None and result.present else ""
+        return f"{terminal.count(result.stored if result else 0, 'event')} copied to {self.to}{present}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,18 +91,19 @@ class ToFile:
 
     async def run(self, operations: Operations, part: Slice, census: Census, pace: Pace) -> Exit:
         """Write every event."""
-        events = operations.events(part, pace=pace)
+        events, done = operations.events(part, pace=pace), 0
         if self.partial is None:
-            async for event in events:
-                sys.stdout.write(self._line(event) + "\n")
+            with accounted(lambda: f"{terminal.count(done, 'event')} written"):
+                async for event in events:
+                    sys.stdout.write(self._line(event) + "\n")
+                    done += 1
             return Exit.DONE
         with self.partial as partial, Progress(f"writing {partial.file.name}", total=census.total) as progress:
-            done = 0
             async for lines in self._in_lines(events):
                 partial.write(lines)
                 done += len(lines)
                 progress.to(done)
-        terminal.note(f"{terminal.count(partial.reached.lines + done, 'event')} written to {partial.file}")
+        terminal.note(f"{terminal.count(partial.lines, 'event')} written to {partial.file}")
         return Exit.DONE
 
     async def _in_lines(self, events: AsyncIterator[PlainEvent]) -> AsyncIterator[list[bytes]]:
@@ -133,16 +142,22 @@ class ToGroup:
     async def run(self, operations: Operations, part: Slice, census: Census, pace: Pace) -> Exit:
         """Give back; 1 when something cannot be read."""
         result = None
-        with Progress(f"giving back to {self.group}", total=census.total) as progress:
+
+        def reached() -> str:
+            return f"{self._given(result)}; --resume goes on behind them"
+
+        with accounted(reached), Progress(f"giving back to {self.group}", total=census.total) as progress:
             async for result in operations.redeliver(part, self.group, place=self._place, pace=pace):
                 progress.to(result.done)
-        given = result.given if result is not None else 0
-        terminal.note(f"{terminal.count(given, 'event')} given back to {self.group}; its consumers handle them again")
+        terminal.note(f"{self._given(result)}; its consumers handle them again")
         if result is not None and (result.waiting or result.gone):
             terminal.note(f"{result.waiting:,} came to it meanwhile, {result.gone:,} were removed")
         if census.unreadable:
             terminal.note(f"{census.unreadable:,} cannot be read and were left out")
         return Exit.FAILED if census.unreadable else Exit.DONE
+
+    def _given(self, result: Redelivered | None) -> str:
+        return f"{terminal.count(result.given if result is not None else 0, 'event')} given back to {self.group}"
 
 
 def renames(pairs: Sequence[str]) -> Renames:

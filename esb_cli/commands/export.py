@@ -12,6 +12,7 @@ import typer
 
 from esb_cli import connection, positions, terminal
 from esb_cli.failures import Exit, Failure
+from esb_cli.interrupts import accounted
 from esb_cli.options import EnvironmentOption, Server, StreamArgument, spread
 from esb_cli.partial_file import PartialFile
 from esb_cli.progress import Progress
@@ -76,14 +77,22 @@ async def _to_stdout(operations: Operations, part: Slice) -> list[str]:
     """A pipe gets the bytes as they are; a terminal nothing that it could obey."""
     problems: list[str] = []
     shown = sys.stdout.isatty()
-    async for page in operations.export(part):
-        problems += page.problems
-        if shown:
-            for line in page.lines:
-                terminal.put(terminal.json_line(json.loads(line)))
-        elif page.lines:
-            sys.stdout.buffer.write(b"\n".join(page.lines) + b"\n")
-            sys.stdout.buffer.flush()
+    written, last = 0, b""
+
+    def reached() -> str:
+        behind = f", the last with id {json.loads(last)['key'].rpartition('/')[2]}; --since takes it" if last else ""
+        return terminal.count(written, "event") + " written" + behind
+
+    with accounted(reached):
+        async for page in operations.export(part):
+            problems += page.problems
+            if shown:
+                for line in page.lines:
+                    terminal.put(terminal.json_line(json.loads(line)))
+            elif page.lines:
+                sys.stdout.buffer.write(b"\n".join(page.lines) + b"\n")
+                sys.stdout.buffer.flush()
+            written, last = written + len(page.lines), page.lines[-1] if page.lines else last
     return problems
 
 
@@ -98,5 +107,5 @@ async def _to_file(operations: Operations, part: Slice, partial: PartialFile) ->
             partial.write(page.lines)
             written += len(page.lines)
             progress.to(written)
-    terminal.note(f"{terminal.count(partial.reached.lines + written, 'event')} written to {partial.file}")
+    terminal.note(f"{terminal.count(partial.lines, 'event')} written to {partial.file}")
     return problems

@@ -10,6 +10,7 @@ import typer
 
 from esb_cli import connection, lines, terminal
 from esb_cli.failures import Exit, Failure
+from esb_cli.interrupts import accounted
 from esb_cli.options import EnvironmentOption, Server, StreamArgument, spread
 from esb_cli.progress import Progress
 
@@ -52,14 +53,19 @@ async def _import(chosen: connection.Connection, uri: str, environment: str, fil
         stream = stream_key(uri, environment)
         before = _order(await operations.last_id(stream))
         stored = present = 0
-        with Progress(f"importing to {stream}", total=lines.total(file)) as progress:
+
+        def reached() -> str:
+            done = f"{terminal.count(stored, 'event')} imported to {stream}{_already(present)}"
+            return "it was a dry run" if dry_run else f"{done}; import it again: nothing is stored twice"
+
+        with accounted(reached), Progress(f"importing to {stream}", total=lines.total(file)) as progress:
             async for piece in lines.incoming(file):
                 try:
                     ids = await _store(operations, stream, piece, dry_run=dry_run)
                 except Failure as problem:
-                    told = f"{problem}\n  the {terminal.count(stored + present, 'event')} before it"
+                    told = f"{problem}\n  {terminal.count(stored + present, 'event')} before it "
                     told += (
-                        " are right" if dry_run else " are stored; mend it and import again, nothing is stored twice"
+                        "can be imported" if dry_run else "stored; mend it and import again, nothing is stored twice"
                     )
                     raise Failure(told, problem.code) from None
                 new = sum(_order(id_) > before for id_ in ids)
@@ -68,8 +74,11 @@ async def _import(chosen: connection.Connection, uri: str, environment: str, fil
     if dry_run:
         terminal.note(f"dry run: {terminal.count(stored + present, 'event')} could be imported; nothing was")
         return
-    already = f", {present:,} were there already" if present else ""
-    terminal.note(f"{terminal.count(stored, 'event')} imported to {stream}{already}")
+    terminal.note(f"{terminal.count(stored, 'event')} imported to {stream}{_already(present)}")
+
+
+def _already(present: int) -> str:
+    return f", {present:,} were there already" if present else ""
 
 
 async def _store(operations: Operations, stream: str, piece: Sequence[lines.Line], *, dry_run: bool) -> list[str]:

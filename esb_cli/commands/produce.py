@@ -14,6 +14,7 @@ from esb_cli import connection, lines, terminal
 from esb_cli.completion import events
 from esb_cli.compose import Draft, Form, has_places
 from esb_cli.failures import Exit, Failure
+from esb_cli.interrupts import accounted
 from esb_cli.lock import Lock
 from esb_cli.options import EnvironmentOption, RateOption, Server, StreamArgument, spread
 from esb_cli.progress import Progress
@@ -106,6 +107,7 @@ def command(
         return
     run = Run(
         source=lines.incoming(file) if file is not None else lines.repeated(text.encode(), count or 0),
+        file=file,
         total=lines.total(file) if file is not None else count,
         word="line" if file is not None else "event",
         rate=rate,
@@ -120,11 +122,19 @@ class Run:
     """Many events: where they come from, how many, how fast, and what a bad one does."""
 
     source: AsyncIterator[list[lines.Line]]
+    file: Path | None
     total: int | None
     word: str
     rate: float | None
     keep_going: bool
     dry_run: bool
+
+    def rest(self, line: int) -> str:
+        """How to go on behind a line, in words."""
+        if self.file is None:
+            return f"{self.total or 0:,} were asked for"
+        how = "" if str(self.file) == "-" else f" (tail -n +{line + 1} {self.file})"
+        return f"line {line + 1:,} is the next one{how}"
 
 
 def _refuse_odd_pairs(
@@ -165,20 +175,28 @@ async def _produce(chosen: connection.Connection | None, form: Form, run: Run) -
 
     from esb_runtime.operations import stream_key
 
-    sent = bad = 0
+    sent = bad = on_their_way = line = 0
     stream = stream_key(form.uri, form.environment)
+
+    def reached() -> str:
+        unsure = f"{on_their_way:,} more were on their way and may be stored, too; " if on_their_way else ""
+        return f"{terminal.count(sent, 'event')} {_fate(chosen)}; {unsure}{run.rest(line)}"
+
     async with AsyncExitStack() as stack:
         operations = await stack.enter_async_context(connection.connected(chosen)) if chosen else None
+        stack.enter_context(accounted(reached))
         progress = stack.enter_context(Progress(f"producing to {stream}", total=run.total))
         async for piece in lines.paced(run.source, run.rate):
             good, problems = _checked(form, run, piece)
             if operations is not None and good:
-                for key in await operations.store(stream, [record for _, record in good]):
-                    terminal.put(str(key))
+                on_their_way = len(good)
+                keys = await operations.store(stream, [record for _, record in good])
+                on_their_way = 0
+                terminal.put("\n".join(map(str, keys)))
             elif run.word == "event":
                 for draft, _ in good:
                     terminal.put(terminal.json_line(draft.document()))
-            sent, bad = sent + len(good), bad + len(problems)
+            sent, bad, line = sent + len(good), bad + len(problems), piece[-1].number
             progress.to(sent + bad)
             if problems and not run.keep_going:
                 raise Failure(

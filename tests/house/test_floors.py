@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2] / "runtime" / "src" / "esb_runtime"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("_errors", "_identifiers", "_clock", "_narrow"),
+    ("_errors", "_identifiers", "_clock", "_narrow", "_uncut"),
     (
         "_settings", "_envelope", "_endpoint", "_annotations", "_shapes", "_key_path", "_events", "_contract", "_flow",
         "_binding", "_event_checks", "_moments", "_admission", "_pydantic", "_retention",

@@ -13,6 +13,7 @@ from ._identifiers import entry_order
 from ._ports import Channel, Copier
 from ._producer import Outbox
 from ._slices import PAGE, Slice
+from ._uncut import uncut
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,10 +80,13 @@ class Copying:
         """Copy pages that were read without payloads; yields how far it has come."""
         self._before = entry_order(await self._channel.last_id(self._to))
         async for page in source:
-            rest = page[await self._by_itself(page) :]
-            if rest:
-                await self._by_hand(rest)
+            await uncut(self._page(page))
             yield self._progress
+
+    async def _page(self, page: Sequence[Stored]) -> None:
+        rest = page[await self._by_itself(page) :]
+        if rest:
+            await self._by_hand(rest)
 
     async def _by_itself(self, page: Sequence[Stored]) -> int:
         """Have the channel copy what it can of the beginning of a page; returns how many events that was."""

@@ -40,6 +40,7 @@ from ._retention import Cut, Kept, Retention, Trimmed
 from ._slices import PAGE, Census, Slice, newest, pages
 from ._tail import tail
 from ._trim import cut_of, trim
+from ._uncut import uncut
 
 __all__ = [
     "BadLine",
@@ -273,8 +274,7 @@ class Operations:
     ) -> Counter[Replay]:
         """Have this group, and no other one, handle the events of these letters again; what became of how many.
 
-        One atomic step per letter, in the order given: a replay that is cut off has done whole letters. A dry run says
-        what would become of them. Raises `GroupLost`.
+        One atomic step per letter, in the order given. A dry run says what would become of them. Raises `GroupLost`.
         """
         done: Counter[Replay] = Counter()
         for part in slices(ids):
@@ -349,8 +349,8 @@ class Operations:
         """Copy a slice to another stream; yields how far it has come, after every page.
 
         Copies keep their message id and link to their source: copying again stores nothing twice. `renames` gives
-        events and arguments other names, `pace` bounds how fast it goes. Raises `UsageError` when source and target
-        are the same stream.
+        events and arguments other names, `pace` bounds how fast it goes; a cancellation comes behind a page. Raises
+        `UsageError` when source and target are the same stream.
         """
         if part.stream == to:
             raise UsageError(f"stream {to!r} cannot be copied to itself; name another one")
@@ -396,5 +396,5 @@ class Operations:
         return imported(line)
 
     async def store(self, stream: str, records: Sequence[Record]) -> list[EventKey]:
-        """Store events in order, few round trips; those whose message id is known stay as they are."""
-        return await self._outbox.send_together(stream, records)
+        """Store events in order, few round trips; those whose message id is known stay. A cancellation comes behind."""
+        return await uncut(self._outbox.send_together(stream, records))

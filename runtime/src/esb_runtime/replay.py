@@ -220,6 +220,9 @@ async def _replay(replaying: Replaying, pace: Pace) -> int:
                 _say(stop.where)
             _say(f"{_events(replaying.done)} replayed before it; go on with --since {stop.event.key.id}")
             return 5 if stop.bad_data else 1
+        except asyncio.CancelledError:
+            _say(f"interrupted: {_events(replaying.done)} replayed into {replaying.name}")
+            raise
     passed = f", {replaying.passed:,} do not concern it" if replaying.passed else ""
     _say(f"{_events(replaying.done)} replayed into {replaying.name}{passed}")
     return 0
