@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from template_kit import Run, copy, tell_the_story
+from template_kit import Run, Scaffold, copy, tell_the_story
 
 pytestmark = pytest.mark.xdist_group("template-install")
 
@@ -77,6 +77,26 @@ def test_the_programs_run_as_processes(workspace: Path, connected: Mapping[str, 
     tell_the_story({**connected, "PYTHONPATH": sources}, sys.executable)
 
 
+LOGGED = """
+import asyncio, logging, runpy
+def run(main):
+    main.close()
+    logging.getLogger("esb_runtime").info("goes on")
+asyncio.run = run
+runpy.run_module("mycompany.events.{package}", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("package", ["producer", "consumer", "api"])
+def test_programs_log_what_the_runner_logs(scaffolded: Scaffold, run: Run, tmp_path: Path, package: str) -> None:
+    """What a container starts says on stderr what `esb run` says: that an outage is over as well as that it began."""
+    folder = scaffolded(api=True)
+    sources = os.pathsep.join(str(folder / name / "src") for name in ("contracts", package))
+    script = LOGGED.replace("{package}", package)
+    done = run(sys.executable, "-c", script, cwd=tmp_path, env={"PYTHONPATH": sources})
+    assert done.stderr == "INFO esb_runtime: goes on\n"
+
+
 def test_the_programs_are_declared_as_they_are(workspace: Path) -> None:
     """Every entry of `[tool.esb.programs]` names a function that is there."""
     settings = tomllib.loads((workspace / "pyproject.toml").read_text())["tool"]["esb"]
@@ -111,3 +131,13 @@ def test_the_readme_begins_with_two_commands(workspace: Path) -> None:
     assert block
     assert [line.split("#")[0].strip() for line in block[1].splitlines()] == ["make run", "make test"]
     assert readme.index("```sh") < 100
+
+
+def test_the_readme_says_where_each_contract_is(scaffolded: Scaffold) -> None:
+    """The table names the folder of the contracts, and the module of every contract but the first."""
+    folder = scaffolded(events="Order, Refund, InvoiceSent")
+    rows = re.findall(
+        r"^\| `contracts/(?:…/(\w+)\.py)?` \| the events of `(\w+)`", (folder / "README.md").read_text(), re.MULTILINE
+    )
+    assert rows == [("", "Order"), ("refund", "Refund"), ("invoice_sent", "InvoiceSent")]
+    assert all(list(folder.glob(f"contracts/src/**/{module}.py")) for module, _ in rows[1:])
