@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from . import terminal
-from .app import build
+import sys
 
 
 def main() -> None:
     """Run the command line; exits the process."""
-    terminal.prepare()
-    build()(prog_name="esb")
+    try:
+        from . import terminal
+        from .app import build
+
+        terminal.prepare()
+        build()(prog_name="esb")
+    except KeyboardInterrupt:  # while it is still being imported: afterwards `failures.handled` is there
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -37,8 +37,9 @@ OPTIONS = {
     "license": "--license",
     "author": "--author",
     "runtime_requirement": "--runtime-requirement",
+    "consumers": "NAME",
 }
-"""The questions of `copier.yml` and the options of `esb new` that answer them."""
+"""The questions of `copier.yml` and what answers them: options of `esb new`, the argument of `esb add consumer`."""
 ESSENTIAL = frozenset({"uri", "consumer_group", "namespace", "events"})
 """What has to be given, or asked for; everything else has a default that is right for most."""
 NO_GIT = "as you asked (--no-git)"

@@ -133,6 +133,9 @@ def consumer(
 
     def change(known: Mapping[str, Answer]) -> Mapping[str, Answer]:
         chosen = contract or str(known["events"]).split(",")[0].strip()
+        for place, word in (("NAME", name), ("--contract", chosen), ("--group", group or name)):
+            if "," in word or word.split() != [word]:
+                raise Failure(f"{place}: {word!r} is not one word without commas", Exit.USAGE)
         added = f"{module} {chosen} {group or name}"
         return {"consumer": True, "consumers": ", ".join(filter(None, [str(known.get("consumers", "")), added]))}
 

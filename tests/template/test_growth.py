@@ -90,7 +90,11 @@ def test_a_line_that_both_change_is_a_conflict(esb: Run, team: Path) -> None:
         (("consumer", "class"), "keyword"),
         (("consumer", "1st"), "no module name"),
         (("consumer", "audit", "--contract", "Nope"), "there is no contract 'Nope': there are MyEvent"),
-        (("consumer", "audit", "--group", "a group"), "is not of the form"),
+        (("consumer", "logging"), "esb: NAME: 'logging' is taken"),
+        (("consumer", ""), "NAME: '' is not one word"),
+        (("consumer", "audit", "--group", "a group"), "--group: 'a group' is not one word"),
+        (("consumer", "audit", "--group", "a,b"), "--group: 'a,b' is not one word"),
+        (("consumer", "audit", "--contract", "My Event"), "--contract: 'My Event' is not one word"),
     ],
 )
 def test_a_name_that_cannot_be_is_refused(esb: Run, team: Path, arguments: tuple[str, ...], reason: str) -> None:

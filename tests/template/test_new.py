@@ -295,3 +295,13 @@ def test_update_helps_a_workspace_that_was_never_committed(esb: Run, tmp_path: P
     folder = Path(shutil.copytree(workspace, tmp_path / "ws", ignore=shutil.ignore_patterns(".git", "*.whl")))
     assert "is current" in esb("update", cwd=folder).stdout
     assert len(list((folder / ".esb/wheels").glob("*.whl"))) == 2
+
+
+@pytest.mark.parametrize("module", ["typer", "copier", "yaml"])
+def test_ctrl_c_while_it_is_still_starting_is_quiet(esb: Run, tmp_path: Path, module: str) -> None:
+    """Interrupted in the middle of an import, at the start or later: 130, not a word, nothing made."""
+    (tmp_path / "path").mkdir()
+    (tmp_path / "path" / f"{module}.py").write_text("raise KeyboardInterrupt\n")
+    done = esb("new", "ws", "--defaults", cwd=tmp_path, code=130, env={"PYTHONPATH": str(tmp_path / "path")})
+    assert done.stdout + done.stderr == ""
+    assert listing(tmp_path) == ["path"]
