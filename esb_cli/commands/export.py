@@ -56,7 +56,11 @@ def command(
     partial = None if str(to) == "-" else PartialFile(to, stream_key(uri, environment))
     problems = asyncio.run(_export(server.choose(), stream_key(uri, environment), selection, partial, resume=resume))
     if problems:
-        terminal.note(f"{terminal.count(len(problems), 'event')} could not be read; the first: {problems[0]}")
+        from shlex import quote
+
+        terminal.note(f"{terminal.count(len(problems), 'event')} left out, as unreadable; the first: {problems[0]}")
+        where = quote(uri) + (f" --environment {quote(environment)}" if environment else "")
+        terminal.note(f"their fields: esb tail {where} --since start --where meta.problem")
         raise typer.Exit(Exit.FAILED)
 
 

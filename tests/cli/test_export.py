@@ -84,7 +84,9 @@ def test_parts_are_exported_and_garbage_is_counted(esb: Esb, server: redis.Redis
     server.xadd("s", {"hello": "world"})
     done = esb("export", "s")
     assert (done.returncode, len(done.stdout.splitlines())) == (1, 10)
-    assert "1 event could not be read" in done.stderr
+    assert "1 event left out, as unreadable; the first: s/" in done.stderr
+    hint = done.stderr.rpartition(": esb ")[2].split()
+    assert [event["meta"]["raw"] for event in esb.lines(*hint)] == [{"hello": "world"}]
 
 
 def test_a_reader_that_leaves_and_a_missing_stream(esb: Esb) -> None:
