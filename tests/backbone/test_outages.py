@@ -43,7 +43,7 @@ async def test_each_call_has_its_own_deadline(dead_port: str) -> None:
         began = time.monotonic()
         outcomes = await asyncio.gather(*(jobs.job(n) for n in range(5000)), return_exceptions=True)
         assert {type(outcome) for outcome in outcomes} == {ChannelUnavailable}
-        assert time.monotonic() - began < 2 * SOON.total_seconds() + 1
+        assert time.monotonic() - began < 20, "one after the other it would be half an hour"
 
 
 async def test_a_batch_has_a_deadline(dead_port: str) -> None:

@@ -16,6 +16,7 @@ from esb_runtime import Backbone, Consume, ConsumerContext, Ordering
 from esb_runtime.redis._connection import passing
 from esb_runtime.testing import RedisServer
 from esb_runtime.testing import _launch as launching
+from esb_runtime.testing._binary import find_binary
 
 from .kit import Jobs, client, eventually, running, settled, until
 
@@ -124,6 +125,8 @@ async def test_a_refusal_is_waited_out(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Events from before, during and after the trouble are handled, each is stored once, and nothing stays pending."""
+    if find_binary().major < 7 and harm not in {"BUSY", "paused"}:
+        pytest.skip("before Redis 7 nothing tells when the server has refused a script, and why")
     consumer = Sees()
     async with Backbone.connect(deadline=PATIENCE) as backbone:
         backbone.subscribe(consumer, group="g", ordering=ordering)
