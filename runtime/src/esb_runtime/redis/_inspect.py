@@ -31,6 +31,7 @@ NEEDED: tuple[tuple[Word, ...], ...] = (
     ("HGET", _KEY, "f"),
     ("HGETALL", _KEY),
     ("HINCRBY", _KEY, "f", "1"),
+    ("HLEN", _KEY),
     ("HMGET", _KEY, "f"),
     ("HSET", _KEY, "f", "v"),
     ("INCR", _KEY),
@@ -46,6 +47,7 @@ NEEDED: tuple[tuple[Word, ...], ...] = (
     ("XCLAIM", _KEY, "g", "c", "0", "0-0"),
     ("XDEL", _KEY, "0-0"),
     ("XGROUP", "CREATE", _KEY, "g", "0"),
+    ("XGROUP", "DELCONSUMER", _KEY, "g", "c"),
     ("XGROUP", "SETID", _KEY, "g", "0"),
     ("XINFO", "STREAM", _KEY),
     ("XINFO", "GROUPS", _KEY),
@@ -62,6 +64,13 @@ NEEDED: tuple[tuple[Word, ...], ...] = (
     ("ZREM", _KEY, "m"),
 )
 """A call of every command that producers, consumers and tools run, for ACL DRYRUN; none of them is ever run."""
+OPTIONAL = frozenset(
+    {"ACL|DRYRUN", "ACL|WHOAMI", "COMMAND|INFO", "CONFIG|GET", "INFO", "MEMORY|USAGE", "WAIT", "WAITAOF", "XSETID"}
+)
+"""What is done without where it is forbidden: facts about the server, and what only `durability` sends.
+
+Connections themselves send AUTH, and SELECT for another database than 0.
+"""
 SAMPLE = 8
 """Payloads that are weighed at each end of a stream to estimate all of them."""
 
