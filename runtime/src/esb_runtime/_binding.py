@@ -29,10 +29,19 @@ def compiled_binder(name: str, signature: inspect.Signature) -> Callable[..., di
             plain = plain.replace(default=_Source(f"_default_{parameter.name}_"))
         shown.append(plain)
     items = ", ".join(f"{parameter.name!r}: {parameter.name}" for parameter in shown)
-    source = f"def {name}{inspect.Signature(shown)}:\n    return {{{items}}}\n"
-    # only names that Python itself accepted as identifiers reach this text
+    return cast(
+        "Callable[..., dict[str, Any]]", compiled(f"def {name}{inspect.Signature(shown)}: return {{{items}}}", scope)
+    )
+
+
+def compiled(source: str, scope: dict[str, Any]) -> Any:
+    """The function that this source defines, seeing the names of `scope`.
+
+    Only names that Python itself accepted as parameters may reach the text.
+    """
+    name = source.removeprefix("def ").partition("(")[0]
     exec(compile(source, f"<esb event {name}>", "exec"), scope)  # noqa: S102
-    return cast("Callable[..., dict[str, Any]]", scope[name])
+    return scope[name]
 
 
 class _Source:

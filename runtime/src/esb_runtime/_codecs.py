@@ -8,7 +8,7 @@ can read. No error repeats a value.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import lru_cache
 from typing import Any, TypeVar, cast
@@ -16,7 +16,7 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from ._admission import Admission, Unfit, admission_of
-from ._binding import REQUIRED
+from ._binding import REQUIRED, compiled
 from ._errors import CodecError, DecodeError, EncodeError, UsageError
 from ._events import EventDefinition, Parameter
 from ._moments import NAIVE, naive_finder, zoned
@@ -58,25 +58,27 @@ _encode = msgspec.msgpack.Encoder(enc_hook=_builtin).encode
 class EventCodec:
     """Writes and reads the arguments of one event."""
 
-    __slots__ = ("_definition", "_keyword_readers", "_readers", "_writers")
+    __slots__ = ("_definition", "_encode", "_keyword_readers", "_read_all", "_readers", "_writers")
 
     def __init__(self, definition: EventDefinition) -> None:
         self._definition = definition
         self._writers = [(parameter.name, writer_of(parameter.annotation)) for parameter in definition.parameters]
         self._readers = _readers(definition, keyword_only=False)
         self._keyword_readers = _readers(definition, keyword_only=True)
+        self._encode = _compiled_encode(self._writers)
+        self._read_all = _compiled_read(self._readers, self._keyword_readers)
 
     def encode(self, arguments: Mapping[str, Any]) -> dict[str, bytes]:
         """The arguments as msgpack. Raises `EncodeError` for a value that does not fit its annotation."""
-        encoded: dict[str, bytes] = {}
+        try:
+            return self._encode(arguments)
+        except _REFUSED:
+            pass  # once more, one by one: which argument is it?
         name = ""
         try:
-            for name, write in self._writers:
-                encoded[name] = write(arguments[name])
+            return {(name := each): write(arguments[each]) for each, write in self._writers}
         except _REFUSED as error:
             reason = _reason(error)
-        else:
-            return encoded
         raise self._error(EncodeError, name, f"{reason}; nothing was sent")
 
     def decode(
@@ -86,6 +88,10 @@ class EventCodec:
 
         A missing argument gets its default, an erased one is None, an unknown one is ignored. Raises `DecodeError`.
         """
+        try:
+            return self._read_all(raw)
+        except (KeyError, *_REFUSED):
+            pass  # once more, one by one: a default may help, and else the error names the argument
         args = self._read(raw, self._readers, erased)
         if not self._keyword_readers:
             return tuple(args), {}
@@ -204,6 +210,30 @@ def _absent(name: str, default: Any, erased: AbstractSet[str]) -> Any:
 def _readers(definition: EventDefinition, *, keyword_only: bool) -> Readers:
     wanted: list[Parameter] = [found for found in definition.parameters if found.keyword_only is keyword_only]
     return [(found.name, reader_of(found.annotation), found.default) for found in wanted]
+
+
+def _compiled_encode(writers: Sequence[tuple[str, Write]]) -> Callable[[Mapping[str, Any]], dict[str, bytes]]:
+    """All arguments of an event in one call: no loop, no names to keep."""
+    scope = {f"_{n}": write for n, (_, write) in enumerate(writers)}
+    items = ", ".join(f"{name!r}: _{n}(given[{name!r}])" for n, (name, _) in enumerate(writers))
+    found: Callable[[Mapping[str, Any]], dict[str, bytes]] = compiled(f"def encode(given): return {{{items}}}", scope)
+    return found
+
+
+def _compiled_read(
+    readers: Readers, keyword_readers: Readers
+) -> Callable[[Mapping[str, bytes]], tuple[tuple[Any, ...], dict[str, Any]]]:
+    """All arguments of a stored event in one call. It raises where one is missing."""
+    every = [*readers, *keyword_readers]
+    scope = {f"_{n}": read for n, (_, read, _) in enumerate(every)}
+    values = [f"_{n}(raw[{name!r}])" for n, (name, _, _) in enumerate(every)]
+    args = "".join(f"{value}, " for value in values[: len(readers)])
+    pairs = zip(keyword_readers, values[len(readers) :], strict=True)
+    kwargs = ", ".join(f"{name!r}: {value}" for (name, _, _), value in pairs)
+    found: Callable[[Mapping[str, bytes]], tuple[tuple[Any, ...], dict[str, Any]]] = compiled(
+        f"def read(raw): return ({args}), {{{kwargs}}}", scope
+    )
+    return found
 
 
 _WHERE = re.compile(r" - at (?P<path>(?:`key` in )?`\$[^`]*`)$")

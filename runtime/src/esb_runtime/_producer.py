@@ -117,6 +117,8 @@ class Outbox:
         limit = current_deadline()
         until = time.monotonic() + (self._deadline if limit is None else limit)
         if sending.durability is None:
+            if limit is None:  # as nearly every call: one coroutine less between it and its reply
+                return await self._line(sending.stream).send(sending.record, until=until)
             return await self._stored(sending, until, limit)
         try:
             await self._required(sending.durability, until)
@@ -132,6 +134,8 @@ class Outbox:
             lines.setdefault((sending.stream, sending.durability), []).append(sending)
         keys: dict[int, EventKey] = {}
         try:
+            if len(lines) == 1:
+                return await self._together(sendings, sendings[0].durability)
             for (_, durability), line in lines.items():
                 found = await self._together(line, durability)
                 keys.update((id(sending), key) for sending, key in zip(line, found, strict=True))
@@ -156,10 +160,11 @@ class Outbox:
         """Store records of one stream in order: all or none of each chunk. Raises the first refusal."""
         keys: list[EventKey] = []
         for chunk in chunks(records):
-            for outcome in await self._chunk(stream, chunk, until):
-                if isinstance(outcome, EsbError):
-                    raise outcome
-                keys.append(outcome)
+            outcomes = await self._chunk(stream, chunk, until)
+            stored = [outcome for outcome in outcomes if isinstance(outcome, EventKey)]
+            if len(stored) < len(outcomes):
+                raise next(outcome for outcome in outcomes if isinstance(outcome, EsbError))
+            keys += stored
         return keys
 
     async def patiently(self, write: Callable[[], Awaitable[T]]) -> T:
@@ -194,10 +199,14 @@ class Outbox:
             else:
                 return
 
-    async def _stored(self, sending: Sending, until: float, limit: float | None) -> EventKey:
-        line = self._lines.get(sending.stream)
+    def _line(self, stream: str) -> Line:
+        line = self._lines.get(stream)
         if line is None:
-            line = self._lines[sending.stream] = Line(sending.stream, self)
+            line = self._lines[stream] = Line(stream, self)
+        return line
+
+    async def _stored(self, sending: Sending, until: float, limit: float | None) -> EventKey:
+        line = self._line(sending.stream)
         if limit is None:
             return await line.send(sending.record, until=until)
         bound = asyncio.timeout(until - time.monotonic())

@@ -50,6 +50,8 @@ DEDUP = timedelta(hours=1)
 SKIPPED = 10
 """Entries that one blocking read looks at, to find one that is for everybody."""
 
+SHAPES = 1000
+"""Kinds of records whose layout is kept."""
 _PLAIN = range(ord("0"), ord("9") + 1)
 """First bytes of the id of an entry that was just written."""
 
@@ -78,6 +80,7 @@ class RedisChannel(Channel, Copier, Peeker):
         self._commands = Connection(endpoint)
         self._blocking = Connection(endpoint, timeout=SOCKET_TIMEOUT + MAX_WAIT.total_seconds(), blocking=True)
         self._payloads = Payloads(self._commands, self._stores)
+        self._layouts: dict[tuple[object, ...], list[Word]] = {}
 
     @property
     def endpoint(self) -> str:
@@ -89,8 +92,8 @@ class RedisChannel(Channel, Copier, Peeker):
         if self._placement is Placement.EXTERNAL:
             await self._save(self._stores[0], stream, records)
         beside, store = self._placement is Placement.BESIDE, self._store_name
-        key_of = _keys.namer(_keys.payload_key if beside else _keys.dedup_key, stream)
-        own = [key_of(record.message_id) for record in records]
+        prefix = _keys.record_prefix(stream, beside=beside)
+        own = [prefix + record.message_id for record in records]
         queue = [_keys.drop_key(stream, store)] if self._placement is Placement.EXTERNAL else []
         # names are said once per kind of event in the call, so that an event costs its values only
         shapes: dict[tuple[object, ...], int] = {}
@@ -101,7 +104,7 @@ class RedisChannel(Channel, Copier, Peeker):
             number = shapes.get(shape)
             if number is None:
                 number = shapes[shape] = len(shapes) + 1
-                heads += _layout(record, store, beside=beside)
+                heads += self._layouts.get(shape) or self._layout(shape, record)
             words.append(number)
             words += _wire.entry_values(record, store)
             if beside:
@@ -129,6 +132,18 @@ class RedisChannel(Channel, Copier, Peeker):
             queue, now = _keys.drop_key(stream, store.name), await self.now()
             await self._commands.call("ZADD", queue, *[word for name in new for word in (now, name)], stream=queue)
             await store.save(stream, new)
+
+    def _layout(self, shape: tuple[object, ...], record: Record) -> list[Word]:
+        """What the script needs to know once about records of one shape."""
+        beside, store = self._placement is Placement.BESIDE, self._store_name
+        head, names = _wire.entry_head(record), _wire.entry_names(record, store)
+        payload: list[Word] = [*record.arguments] if beside else []
+        if beside and record.erased:
+            payload.append(_wire.ERASED)
+        if len(self._layouts) >= SHAPES:  # names may come from other people's events, in copies
+            self._layouts.clear()
+        found = self._layouts[shape] = [len(head), len(names), len(payload), *head, *names, *payload]
+        return found
 
     @property
     def _store_name(self) -> str:
@@ -299,12 +314,3 @@ class RedisChannel(Channel, Copier, Peeker):
         """Close every connection."""
         await self._commands.aclose()
         await self._blocking.aclose()
-
-
-def _layout(record: Record, store: str, *, beside: bool) -> list[Word]:
-    """What the script needs to know once about records of one shape."""
-    head, names = _wire.entry_head(record), _wire.entry_names(record, store)
-    payload: list[Word] = [*record.arguments] if beside else []
-    if beside and record.erased:
-        payload.append(_wire.ERASED)
-    return [len(head), len(names), len(payload), *head, *names, *payload]

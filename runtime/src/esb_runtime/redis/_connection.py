@@ -15,7 +15,6 @@ from .._endpoint import Endpoint
 from .._errors import (
     ChannelError,
     ChannelUnavailable,
-    EsbError,
     GroupBusy,
     GroupLost,
     LoginRefused,
@@ -70,12 +69,13 @@ class Connection:
     async def run(self, name: str, keys: Sequence[str], arguments: Sequence[Word], *, group: str = "") -> Any:
         """One script, whose first key is what it is about; the server learns it when it does not know it."""
         lua = script(name)
-        with translated(self.endpoint, keys[0], group):
-            words = (len(keys), *keys, *arguments)
-            reply = (await self._exchange(packed(("EVALSHA", lua.digest, *words)), 1))[0]
+        try:  # `translated`, without what a context manager costs: every produce call and batch comes along here
+            reply = (await self._exchange(packed(("EVALSHA", lua.digest, len(keys), *keys, *arguments)), 1))[0]
             if isinstance(reply, errors.ResponseError) and str(reply).startswith("NOSCRIPT"):
-                reply = (await self._exchange(packed(("EVAL", lua.source, *words)), 1))[0]
+                reply = (await self._exchange(packed(("EVAL", lua.source, len(keys), *keys, *arguments)), 1))[0]
             return _good(reply)
+        except (OSError, errors.RedisError) as error:
+            raise _translation(error, self.endpoint, keys[0], group) from None
 
     async def run_then(
         self, name: str, keys: Sequence[str], calls: Sequence[Sequence[Word]], words: Sequence[Word]
@@ -95,7 +95,10 @@ class Connection:
 
     async def _exchange(self, packet: bytes, count: int) -> list[Any]:
         """Send packed commands and await their replies."""
-        link = await (self._own_link() if self._blocking else self._shared_link())
+        if not self._blocking and self._links and self._links[0].fresh:
+            link = self._links[0]
+        else:
+            link = await (self._own_link() if self._blocking else self._shared_link())
         heard = link.heard
         try:
             replies = await link.ask(packet, count)
@@ -109,8 +112,10 @@ class Connection:
         if self._blocking and link.open:
             self._busy.discard(link)
             self._links.append(link)
-        if any(isinstance(reply, errors.ResponseError) and "READONLY" in str(reply) for reply in replies):
-            self.forget_connections()
+        for reply in replies:
+            if isinstance(reply, errors.ResponseError) and "READONLY" in str(reply):
+                self.forget_connections()
+                break
         return replies
 
     async def _shared_link(self) -> Link:
@@ -226,20 +231,27 @@ def translated(endpoint: str, stream: str = "", group: str = "") -> Generator[No
     """Turn redis-py's errors into esb's; the text of a command (which may hold arguments) is never repeated."""
     try:
         yield
-    except EsbError:
-        raise
-    except (errors.AuthenticationError, errors.AuthorizationError, errors.NoPermissionError) as error:
-        raise LoginRefused(endpoint, words_of(error)) from None
-    except errors.AuthenticationWrongNumberOfArgsError as error:
-        raise LoginRefused(endpoint, words_of(error)) from None
-    except (errors.ConnectionError, errors.TimeoutError, OSError) as error:
+    except (OSError, errors.RedisError) as error:
+        raise _translation(error, endpoint, stream, group) from None
+
+
+def _translation(error: OSError | errors.RedisError, endpoint: str, stream: str, group: str) -> ChannelError:
+    """What `translated` raises instead of an error."""
+    if isinstance(
+        error,
+        errors.AuthenticationError
+        | errors.AuthorizationError
+        | errors.NoPermissionError
+        | errors.AuthenticationWrongNumberOfArgsError,
+    ):
+        return LoginRefused(endpoint, words_of(error))
+    if isinstance(error, errors.ConnectionError | errors.TimeoutError | OSError):
         # over a unix socket redis-py says in a connection error that the login failed
         refused = any(word in str(error) for word in LOGIN)
-        raise (LoginRefused if refused else ChannelUnavailable)(endpoint, words_of(error)) from None
-    except errors.ResponseError as error:
-        raise _answered(endpoint, error, stream, group) from None
-    except errors.RedisError as error:
-        raise ChannelError(f"Redis at {endpoint}: {words_of(error)}") from None
+        return (LoginRefused if refused else ChannelUnavailable)(endpoint, words_of(error))
+    if isinstance(error, errors.ResponseError):
+        return _answered(endpoint, error, stream, group)
+    return ChannelError(f"Redis at {endpoint}: {words_of(error)}")
 
 
 def _answered(endpoint: str, error: errors.ResponseError, stream: str, group: str) -> ChannelError:

@@ -8,7 +8,7 @@ Redis Cluster's: https://redis.io/docs/latest/operate/oss_and_stack/reference/cl
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from functools import lru_cache
 
 from .._errors import UsageError
 
@@ -69,10 +69,10 @@ def side_prefix(stream: str) -> str:
     return f"{{{stream}}}"
 
 
-def namer(key_of: Callable[[str, str], str], stream: str) -> Callable[[str], str]:
-    """`key_of` for many message ids of one stream, whose prefix is looked for once."""
-    prefix = key_of(stream, "")
-    return lambda message_id: prefix + message_id
+@lru_cache(maxsize=1024)
+def record_prefix(stream: str, *, beside: bool) -> str:
+    """What the keys of a stream's records begin with, before the message id: payload hashes, or dedup records."""
+    return (payload_key if beside else dedup_key)(stream, "")
 
 
 def payload_key(stream: str, message_id: str) -> str:

@@ -128,9 +128,14 @@ class Link(asyncio.Protocol):
                 one.answer.set_exception(error)
         self._transport.abort()
 
+    @property
+    def fresh(self) -> bool:
+        """Whether it takes commands, and said something so lately that it needs no closer look (see `usable`)."""
+        return self.open and self._loop.time() - self._heard_at <= IDLE
+
     async def usable(self) -> bool:
         """Whether it takes commands; after a silence the event loop first gets the chance to notice that it ended."""
-        if self.open and self._loop.time() - self._heard_at > IDLE:
+        if self.open and not self.fresh:
             for _ in range(2):  # one round finds out, the next one says so
                 await asyncio.sleep(0)
         return self.open

@@ -7,15 +7,13 @@
 --       then per record: the number of its shape | values of the further names, the message id first | payload values
 -- returns per record: its id, '=' and the first call's id, or '!' and why it was refused
 local hash, together, window = ARGV[1] == 'hash', ARGV[2] == '1', ARGV[3]
-local held = redis.call('TYPE', KEYS[1]).ok
-if held ~= 'none' and held ~= 'stream' then
-  return redis.error_reply('WRONGTYPE ' .. held)
-end
-
 local count, replies, known = tonumber(ARGV[4]), {}, {}
 local queue = KEYS[count + 2]
 -- nearly always none of them is known, which one command tells (of as many as Lua can hand to one)
 local some = count > 5000 or count > 0 and redis.call('EXISTS', unpack(KEYS, 2, count + 1)) > 0
+-- what is no stream refuses the first XADD, unless there is none
+local held = some and redis.call('TYPE', KEYS[1]).ok or 'stream'
+if held ~= 'none' and held ~= 'stream' then return redis.error_reply('WRONGTYPE ' .. held) end
 for n = 2, some and count + 1 or 1 do
   local id
   if hash then id = redis.pcall('HGET', KEYS[n], '@') else id = redis.pcall('GET', KEYS[n]) end
@@ -57,6 +55,7 @@ for n = 2, count + 1 do
     for m = 1, further do entry[value + 2 * m] = ARGV[at + m] end
     local id = redis.pcall(unpack(entry))
     if type(id) == 'table' then
+      if id.err:find('WRONGTYPE', 1, true) then return id end
       replies[n - 1] = '!' .. id.err
     else
       if hash then
