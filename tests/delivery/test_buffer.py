@@ -113,3 +113,28 @@ async def test_clear_lets_go() -> None:
     buffer.clear()
     await until(room.done)
     assert not buffer.busy
+
+
+async def test_a_buffer_that_is_always_empty_grows() -> None:
+    """Handlers that never wait empty the buffer while the next events are asked for: it grows all the same."""
+    buffer = Buffer(Policy(max_buffered=500), name="test")
+    first = buffer.appetite()
+    for one in loaded(buffer, *range(first)):
+        buffer.forget(one)
+    await buffer.room("")
+    assert buffer.appetite() == 2 * first
+    await buffer.room("")  # nothing came since: that says nothing about how fast events are handled
+    assert buffer.appetite() == 2 * first
+
+
+async def test_all_who_wait_are_told() -> None:
+    """One of two who wait for room may be cancelled: the other one still hears of it."""
+    buffer = Buffer(Policy(max_buffered=2), name="test")
+    jobs = loaded(buffer, 1, 2)
+    one, other = asyncio.ensure_future(buffer.room("")), asyncio.ensure_future(buffer.room(""))
+    await asyncio.sleep(0)
+    one.cancel()
+    await asyncio.wait((one,))
+    for each in jobs:
+        buffer.forget(each)
+    await asyncio.wait_for(other, 1)

@@ -24,7 +24,7 @@ class Book:
         self.ledger = Ledger()
         self.settled: list[Job] = []
         self.troubles: list[BaseException] = []
-        self.settler = Settler(self.ledger.seat, settled=self.settled.append, broken=self.troubles.append)
+        self.settler = Settler(self.ledger.seat, settled=self.settled.extend, broken=self.troubles.append)
 
 
 def letter(one: Job) -> DeadLetter:
@@ -101,7 +101,7 @@ async def test_a_flush_meets_the_end_of_a_write() -> None:
     """A flush that begins after a write ended and before its callback ran leaves the loop to that callback."""
     flushes: list[asyncio.Task[None]] = []
 
-    def begin(_: Job) -> None:
+    def begin(_: object) -> None:
         flushes.append(asyncio.create_task(settler.flush()))
 
     settler = Settler(Ledger().seat, settled=begin, broken=lambda _: None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -136,17 +136,26 @@ class Consumption:
             return None
         return BatchPlan(kind=(stored.event, stored.version), size=handlers[0].batch.size, wait=handlers[0].batch.wait)
 
-    async def handle(self, attempt: Attempt) -> None:
-        """One event through the middleware to its handlers."""
+    def handle(self, attempt: Attempt) -> Awaitable[None]:
+        """One event through the middleware to its handlers; what cannot be decoded raises at once."""
         stored = attempt.stored
-        ctx = ConsumerContext(partial(self._metadata, attempt), attempt)
-        CURRENT.set(ctx)
+        CURRENT.set(ctx := ConsumerContext(partial(self._metadata, attempt), attempt))
         handling(stored.message_id, stored.details.correlation_id)
         if abs(stored.produced_at) > LATEST:
             _ = ctx.metadata  # raises now what the handler might never come across
-        if not self._options.middleware:
-            await self._dispatch(ctx, attempt)
-            return
+        if self._options.middleware:
+            return self._wrapped(ctx, attempt)
+        handlers = self._handlers(stored)
+        # no coroutine of ours around that of a single handler
+        return self._call(handlers[0], ctx, attempt) if len(handlers) == 1 else self._dispatch(ctx, attempt)
+
+    def _call(self, handler: Handler, ctx: ConsumerContext, attempt: Attempt) -> Awaitable[None]:
+        if handler.batch is not None:
+            return handler.call([self._delivery(attempt, handler)])
+        args, kwargs = codec_of(handler.definition).decode(attempt.stored.arguments or {}, attempt.stored.erased)
+        return handler.call(ctx, *args, **kwargs)
+
+    async def _wrapped(self, ctx: ConsumerContext, attempt: Attempt) -> None:
         delivery: Delivery[...] = Delivery(ctx.metadata, attempt.stored.arguments or {}, attempt)
 
         async def innermost(_: Delivery[...]) -> None:
@@ -203,18 +212,13 @@ class Consumption:
         )
 
     def _delivery(self, attempt: Attempt, handler: Handler | None = None) -> Delivery[...]:
-        definition = handler.definition if handler is not None else None
-        return Delivery(self._metadata(attempt), attempt.stored.arguments or {}, attempt, definition)
+        arguments, definition = attempt.stored.arguments or {}, handler.definition if handler else None
+        return Delivery(self._metadata(attempt), arguments, attempt, definition)
 
     async def _dispatch(self, ctx: ConsumerContext, attempt: Attempt) -> None:
-        stored = attempt.stored
-        handlers = self._handlers(stored)
+        handlers = self._handlers(attempt.stored)
         for handler in handlers:
-            if handler.batch is not None:
-                await handler.call([self._delivery(attempt, handler)])
-            else:
-                args, kwargs = codec_of(handler.definition).decode(stored.arguments or {}, stored.erased)
-                await handler.call(ctx, *args, **kwargs)
+            await self._call(handler, ctx, attempt)
         if not handlers:
             await self._without_handler(ctx, attempt)
 

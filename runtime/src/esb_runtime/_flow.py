@@ -30,6 +30,7 @@ class _Flow(Struct, frozen=True):
     causation_id: str = ""
 
 
+_NO_HEADERS: Mapping[str, str] = {}
 _chosen: ContextVar[_Chosen | None] = ContextVar("esb_message_id", default=None)
 _flow: ContextVar[_Flow | None] = ContextVar("esb_flow", default=None)
 _deadline: ContextVar[float | None] = ContextVar("esb_deadline", default=None)
@@ -109,6 +110,6 @@ def handling_many() -> None:
 
 def handling(cause: str, correlation_id: str) -> None:
     """What the current task produces from now on is caused by the event with this message id."""
-    _flow.set(_Flow({}, correlation_id or cause, cause))
+    _flow.set(_Flow(_NO_HEADERS, correlation_id or cause, cause))
     if _chosen.get() is not None:
         _chosen.set(None)

@@ -17,7 +17,7 @@ MAX_MESSAGE_ID = 512
 """Longest message id that a caller may choose, in UTF-8 bytes."""
 
 
-class EventKey(Struct, frozen=True, kw_only=True, order=False):
+class EventKey(Struct, frozen=True, kw_only=True, order=False, gc=False):
     """Where an event stands: its stream's key and the id of its entry (`<milliseconds>-<sequence>`).
 
     As text it is `stream/id`, which `parse` reads back; the id is the server's, so keys of one stream sort by time.

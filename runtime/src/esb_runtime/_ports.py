@@ -53,7 +53,7 @@ class PayloadStore(Protocol):
         ...
 
 
-class Taken(Struct, frozen=True, kw_only=True):
+class Taken(Struct, frozen=True, kw_only=True, gc=False):
     """An event that was given to this process to handle.
 
     `starts` counts how often its handler was started before (0 for a new one), `failures` how many of those ended

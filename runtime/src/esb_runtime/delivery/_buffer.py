@@ -29,6 +29,9 @@ class Buffer:
         self._bytes = 0
         self._parked: dict[str, Job] = {}
         self._room = asyncio.Event()
+        self._waiting = 0
+        """How many wait for room: while nobody does, nobody need be told."""
+        self._filled_at = 0.0
         self._complained = False
 
     @property
@@ -38,9 +41,12 @@ class Buffer:
 
     def load(self, job: Job) -> None:
         """An event's payload came into memory."""
-        self._parked.pop(job.id, None)
+        if self._parked:
+            self._parked.pop(job.id, None)
         self._loaded += 1
         self._bytes += job.size
+        if self._loaded == self._limit:
+            self._filled_at = self._loop.time()
 
     def unload(self, job: Job) -> None:
         """An event's payload goes."""
@@ -48,7 +54,8 @@ class Buffer:
             self._loaded -= 1
             self._bytes -= job.size
             job.stored = None
-            self._tell()
+            if self._waiting:
+                self._tell()
 
     def park(self, job: Job) -> None:
         """Keep an event by its id only."""
@@ -58,7 +65,7 @@ class Buffer:
     def forget(self, job: Job) -> None:
         """An event left this process's hands."""
         self.unload(job)
-        if self._parked.pop(job.id, None) is not None:
+        if self._parked and self._parked.pop(job.id, None) is not None:
             self._tell()
 
     def clear(self) -> None:
@@ -90,12 +97,19 @@ class Buffer:
                 )
             waited = True
             self._room.clear()
-            await self._room.wait()
+            self._waiting += 1
+            try:
+                await self._room.wait()
+            finally:
+                self._waiting -= 1
         self._complained = False
         if waited:
             self._adapt(self._loop.time() - began)
+        elif not self._loaded and began - self._filled_at < QUICK:
+            self._adapt(0.0)  # handlers that never wait empty it while the next events are being asked for
 
     def _adapt(self, seconds: float) -> None:
+        self._filled_at = 0.0
         if seconds < QUICK:
             self._limit = min(self._limit * 2, self._policy.max_buffered)
         elif seconds > SLOW:

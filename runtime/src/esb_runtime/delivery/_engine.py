@@ -202,8 +202,7 @@ class Engine:
     def _admit(self, taken: Sequence[Taken]) -> None:
         if taken and self._heartbeat is not None:
             self._heartbeat.hurry()
-        for one in taken:
-            self._runner.admit(Job(one, ordered=self._policy.ordered))
+        self._runner.admit([Job(one, ordered=self._policy.ordered) for one in taken])
 
     def _go_on(self) -> None:
         """End here when the session's cancellation got lost: redis-py swallows one that meets a reply."""

@@ -38,7 +38,8 @@ class Job:
         self.id = stored.key.id
         self.message_id = stored.message_id
         self.lane = stored.ordering_key if ordered else None
-        self.give(stored)
+        self.stored: Stored | None = stored
+        self.size = stored.size
         self.starts = taken.starts
         self.failures = taken.failures
         self.done = taken.done
@@ -65,7 +66,7 @@ class Job:
 
     def give(self, stored: Stored) -> None:
         """Its contents are in memory; `size` counts the bytes of its arguments while they are."""
-        self.stored: Stored | None = stored
+        self.stored = stored
         self.size = stored.size
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import timedelta
 
 from .._envelope import Stored
@@ -38,6 +38,7 @@ class Runner:
         self._seat = seat
         self._work = work
         self._policy = policy
+        self._limit = policy.handler_timeout.total_seconds() if policy.handler_timeout is not None else None
         self._name = name
         self._group = group
         self._broken = broken
@@ -77,19 +78,22 @@ class Runner:
         waiting = next(iter(self._timers), "")
         await self._buffer.room(f"the retry of event {waiting}" if waiting else "")
 
-    def admit(self, job: Job) -> None:
-        """Take an event in hand; one that is there already stays as it is."""
-        if job.id in self._jobs:
-            return
-        self._jobs[job.id] = job
-        self._buffer.load(job)
-        if self._lanes.enter(job):
-            if job.crashes > 1:  # it may have been chance once; from the second time on a crash loop slows down
-                self._park(job, self._policy.retry.delay(job.crashes - 1))
-            else:
-                self._schedule.add(job)
-        elif self._lanes.head(job).id in self._timers:
-            self._buffer.park(job)
+    def admit(self, jobs: Iterable[Job]) -> None:
+        """Take events in hand; one that is there already stays as it is."""
+        ready: list[Job] = []
+        for job in jobs:
+            if job.id in self._jobs:
+                continue
+            self._jobs[job.id] = job
+            self._buffer.load(job)
+            if self._lanes.enter(job):
+                if job.crashes > 1:  # it may have been chance once; from the second time on a crash loop slows down
+                    self._park(job, self._policy.retry.delay(job.crashes - 1))
+                else:
+                    ready.append(job)
+            elif self._lanes.head(job).id in self._timers:
+                self._buffer.park(job)
+        self._schedule.add(*ready)
 
     def resume(self) -> None:
         """The connection works again: go on with what an outage stopped."""
@@ -100,11 +104,11 @@ class Runner:
 
     def within_time_limit(self) -> bool:
         """Whether no handler is past its time limit (asked by the heartbeat's thread)."""
-        limit = self._policy.handler_timeout
+        limit = self._limit
         if limit is None:
             return True
         now = self._loop.time()
-        return all(now - attempt.alive_at < limit.total_seconds() + 1 for attempt in tuple(self._running))
+        return all(now - attempt.alive_at < limit + 1 for attempt in tuple(self._running))
 
     async def drop(self) -> None:
         """Let go of everything: other processes take these events over."""
@@ -185,7 +189,12 @@ class Runner:
                     await self._count(job)
                 job.counted, job.running = False, True
                 job.starts += 1
-                await self._start(Attempt(job, stored, self))
+                attempt = Attempt(job, stored, self)
+                plan = self._work.plan_of(stored)
+                if plan is None:
+                    await self._handle(attempt)
+                else:
+                    self._batches.add(plan, attempt)
         except ChannelError as error:
             self._repeats.release(job)
             self._postponed.append(job)
@@ -213,12 +222,13 @@ class Runner:
                 self._buffer.load(one)
         return job.stored if job.stored is not None else (await self._seat.load([job.id]))[0]
 
-    async def _start(self, attempt: Attempt) -> None:
-        plan = self._work.plan_of(attempt.stored)
-        if plan is not None:
-            self._batches.add(plan, attempt)
-            return
-        failure = await self._watched((attempt,), self._work.handle(attempt))
+    async def _handle(self, attempt: Attempt) -> None:
+        failure = None
+        try:
+            handling = self._work.handle(attempt)
+            await (handling if self._limit is None else self._limited((attempt,), handling, self._limit))
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever a handler raises is its outcome
+            failure = self._failure((attempt,), error)
         if failure is not None and failure.implementers and not attempt.job.unclaimed:
             await self._pass_on(attempt.job, failure.implementers)
         else:
@@ -236,26 +246,21 @@ class Runner:
 
     async def run_batch(self, attempts: Sequence[Attempt]) -> None:
         """Handle a batch; its events share the handler's outcome unless one of them said otherwise."""
-        failure = await self._watched(attempts, self._work.handle_batch(attempts))
+        failure = None
+        try:
+            handling = self._work.handle_batch(attempts)
+            await (handling if self._limit is None else self._limited(attempts, handling, self._limit))
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever a handler raises is its outcome
+            failure = self._failure(attempts, error)
         for attempt in attempts:
             self._finish(attempt, failure)
 
-    async def _watched(self, attempts: Sequence[Attempt], handling: Awaitable[None]) -> Failure | None:
-        """Await a handler; returns its failure. Only our own cancellation passes through."""
-        limit = self._policy.handler_timeout
-        try:
-            if limit is None:
-                await handling
-            else:
-                await self._limited(attempts, handling, limit.total_seconds())
-        except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise
-            return self._work.failure(attempts, error)
-        except Exception as error:  # noqa: BLE001 - whatever a handler raises is its outcome
-            return self._work.failure(attempts, error)
-        return None
+    def _failure(self, attempts: Sequence[Attempt], error: Exception | asyncio.CancelledError) -> Failure:
+        """The failure that a handler's error is; our own cancellation is raised again."""
+        task = asyncio.current_task() if isinstance(error, asyncio.CancelledError) else None
+        if task is not None and task.cancelling():
+            raise error
+        return self._work.failure(attempts, error)
 
     async def _limited(self, attempts: Sequence[Attempt], handling: Awaitable[None], seconds: float) -> None:
         limit = asyncio.timeout(seconds)
@@ -321,7 +326,8 @@ class Runner:
     def _handled(self, job: Job) -> None:
         self._buffer.unload(job)
         self._settler.handled(job)
-        self._next_of(job)
+        if job.lane is not None:
+            self._next_of(job)
 
     def _bury(self, job: Job, letter: DeadLetter) -> None:
         logger.error("%s: event %s goes to the dead letters: %s", self._name, job.id, letter.reason)
@@ -345,14 +351,16 @@ class Runner:
         if follower is not None:
             self._schedule.add(follower)
 
-    def _settled(self, job: Job) -> None:
-        """The outcome is durable."""
-        self._jobs.pop(job.id, None)
-        self._repeats.release(job)
-        self._buffer.forget(job)
-        if job.id in self._burying:
-            self._burying.discard(job.id)
-            self._next_of(job)
+    def _settled(self, jobs: Iterable[Job]) -> None:
+        """Their outcomes are durable."""
+        for job in jobs:
+            self._jobs.pop(job.id, None)
+            if self._policy.idempotent:
+                self._repeats.release(job)
+            self._buffer.forget(job)
+            if self._burying and job.id in self._burying:
+                self._burying.discard(job.id)
+                self._next_of(job)
 
     def _unwritten(self, error: BaseException) -> None:
         if isinstance(error, ChannelError):

@@ -29,15 +29,16 @@ class Schedule:
         self._closed = False
         self.running = 0
 
-    def add(self, job: Job) -> None:
-        """An event is ready to run."""
-        if job.suspect:
-            if not self._suspects:
-                self._suspect_since = self._loop.time()
-                self._loop.call_later(PATIENCE, self._wake)
-            self._suspects.append(job)
-        else:
-            self._ready.append(job)
+    def add(self, *jobs: Job) -> None:
+        """Events are ready to run, in this order."""
+        for job in jobs:
+            if job.starts > job.failures:  # a suspect
+                if not self._suspects:
+                    self._suspect_since = self._loop.time()
+                    self._loop.call_later(PATIENCE, self._wake)
+                self._suspects.append(job)
+            else:
+                self._ready.append(job)
         self._wake()
 
     def close(self) -> list[Job]:
@@ -105,6 +106,8 @@ class Schedule:
 
     def _take(self) -> Job | None:
         """The next event that may start, if any."""
+        if self._ready and not (self._suspects or self._alone or self._closed):  # nearly always
+            return self._ready.popleft()
         if not self._next_allowed():
             return None
         if self._suspects:

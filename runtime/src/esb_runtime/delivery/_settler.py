@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from .._errors import ChannelError
 from .._ports import DeadLetter, Seat, Settlements
@@ -18,7 +18,9 @@ FULL = 200
 class Settler:
     """Collects outcomes and writes them in few steps; one write at a time, so that they keep their order."""
 
-    def __init__(self, seat: Seat, *, settled: Callable[[Job], None], broken: Callable[[BaseException], None]) -> None:
+    def __init__(
+        self, seat: Seat, *, settled: Callable[[Sequence[Job]], None], broken: Callable[[BaseException], None]
+    ) -> None:
         self._seat = seat
         self._settled = settled
         self._broken = broken
@@ -34,7 +36,8 @@ class Settler:
     def handled(self, job: Job) -> None:
         """The event is handled."""
         self._handled.append(job)
-        self._plan(len(self._handled))
+        if self._timer is None or len(self._handled) >= FULL:
+            self._plan(len(self._handled))
 
     def failed(self, job: Job) -> None:
         """Its handler failed; it stays pending."""
@@ -102,14 +105,13 @@ class Settler:
                     dead=[],
                 )
                 await self._seat.settle(outcomes)
-                for job in handled:
-                    self._tell(job, cleared)
+                self._tell(handled, cleared)
                 handled, failed = [], []
             while dead:
                 job, letter = dead[0]
                 await self._seat.settle(Settlements(handled=[], failed=[], dead=[letter]))
                 dead.pop(0)
-                self._tell(job, cleared)
+                self._tell((job,), cleared)
         except BaseException:  # a cancellation too: an outcome that is forgotten would leave its event pending for ever
             if cleared != self._cleared:
                 handled, failed, dead = [], [], []  # let go of meanwhile: they are not this process's to write
@@ -124,9 +126,9 @@ class Settler:
             if not waiter.done():
                 waiter.set_result(None)
 
-    def _tell(self, job: Job, cleared: int) -> None:
+    def _tell(self, jobs: Sequence[Job], cleared: int) -> None:
         if cleared == self._cleared:  # else the same event may be in hand again, as another job
-            self._settled(job)
+            self._settled(jobs)
 
     def _wrote(self, task: asyncio.Task[None]) -> None:
         self._writing = None

@@ -26,11 +26,12 @@ class Payloads:
     async def complete(self, stream: str, events: list[Stored]) -> list[Stored]:
         """The same events with their arguments, or with the problem that kept them away."""
         beside = [n for n, event in enumerate(events) if _open(event) and event.store == _wire.HASH]
-        prefix = _keys.payload_key(stream, "") if beside else ""
+        prefix = _keys.record_prefix(stream, beside=True) if beside else ""
         replies = await self._hashes([prefix + events[n].message_id for n in beside])
         for n, words in zip(beside, replies, strict=True):
             events[n] = _wire.with_payload(events[n], words)
-        await self._external(stream, events)
+        if len(beside) < len(events):
+            await self._external(stream, events)
         return events
 
     async def complete_from(self, stream: str, events: list[Stored], keys: Sequence[str]) -> list[Stored]:

@@ -157,7 +157,7 @@ def with_payload(stored: Stored, words: Sequence[bytes] | bytes) -> Stored:
     if not words:
         return msgspec.structs.replace(stored, problem=PAYLOAD_GONE)
     try:
-        arguments = {words[n].decode(): words[n + 1] for n in range(0, len(words), 2)}
+        arguments = dict(zip(map(bytes.decode, words[::2]), words[1::2], strict=True))
         arguments.pop("@", None)
         erased = arguments.pop("@x", None)
         names = frozenset(_names.decode(erased)) if erased else stored.erased
