@@ -1,11 +1,15 @@
-"""Running things together until a signal comes, or until every one of them has ended."""
+"""Running a program's loop, and things together until a signal comes or every one of them has ended."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Coroutine, Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
 
 
 class Runnable(Protocol):
@@ -18,6 +22,13 @@ class Runnable(Protocol):
     async def stop(self) -> None:
         """Ask `run` to end in order."""
         ...
+
+
+def run_to_end(main: Coroutine[Any, Any, T]) -> T:
+    """What a program of esb's own does, run to its end: on uvloop where `esb-runtime[fast]` brought it."""
+    uvloop: Any = import_module("uvloop") if find_spec("uvloop") is not None else None
+    with asyncio.Runner(loop_factory=uvloop and uvloop.new_event_loop) as runner:
+        return runner.run(main)
 
 
 async def run_together(runnables: Sequence[Runnable]) -> None:

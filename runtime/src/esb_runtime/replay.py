@@ -32,6 +32,7 @@ from ._identifiers import entry_order
 from ._pace import Pace
 from ._projection import Position, Projection
 from ._routes import routes_of
+from ._running import run_to_end
 from ._slices import Slice, pages
 from ._traces import reason_of, traceback_of
 
@@ -196,7 +197,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _say(f"esb: {options.target} stores no checkpoint of its own, so nothing says where an interrupted replay")
             _say("ended; leave out --resume and name the place with --since")
             return 2
-        return asyncio.run(_replay(replaying, Pace(rate=options.rate, speed=options.speed)))
+        return run_to_end(_replay(replaying, Pace(rate=options.rate, speed=options.speed)))
     except (ChannelUnavailable, LoginRefused, EndpointError) as problem:
         _say(f"esb: {problem}")
         return 3

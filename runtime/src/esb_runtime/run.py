@@ -31,6 +31,7 @@ from typing import Any, cast
 
 from ._errors import ChannelUnavailable, EndpointError, LoginRefused
 from ._probe import answering
+from ._running import run_to_end
 
 LIFELINE = "ESB_LIFELINE"
 """Set by a supervisor that holds the other end of this process's stdin: when that closes, the supervisor is gone."""
@@ -69,7 +70,7 @@ def main(arguments: list[str] | None = None) -> int:
         return Ended.UNLOADABLE
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:
-        return asyncio.run(_run(target, group=options.group, connect=connect, health=options.health))
+        return run_to_end(_run(target, group=options.group, connect=connect, health=options.health))
     except Unloadable as problem:
         _say(str(problem))
         return Ended.UNLOADABLE
