@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shlex
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -90,6 +91,14 @@ class Esb:
             return self.cold(*words, stdin=stdin, **variables)
         code, out, err = warm.run(words, folder=self.folder, variables=environment, stdin=stdin)
         return subprocess.CompletedProcess([*words], code, out, err)
+
+    def shell(self, line: str) -> subprocess.CompletedProcess[str]:
+        """A command line with redirections, by a shell."""
+        return subprocess.run(
+            f"{shlex.join(self.command())} {line}",
+            shell=True, cwd=self.folder, env=self.environment(), stdin=subprocess.DEVNULL, capture_output=True,
+            text=True, timeout=60, check=False,
+        )  # fmt: skip
 
     def cold(self, *words: str, stdin: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
         """The same, with a Python of its own."""

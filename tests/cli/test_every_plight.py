@@ -6,7 +6,6 @@ The commands are read from the application: one that is not in the table fails t
 from __future__ import annotations
 
 import os
-import pty
 import re
 import signal
 import socket
@@ -22,6 +21,7 @@ import warm
 from command_kit import Esb
 from command_tree import leaves
 from group_kit import consume, take
+from plights import on_terminal
 
 from esb_cli.app import build
 from esb_runtime.redis._inspect import NEEDED, OPTIONAL
@@ -49,15 +49,16 @@ WRITING = {
     "dlq replay": ("shop", "main", "--yes"),
     "dlq purge": ("shop", "main", "--yes"),
     "trim": ("shop", "--maxlen", "1", "--force", "--yes"),
+    "bench": ("--events", "10"),
 }
 """Commands that change something, or that want a dead letter."""
 ELSEWHERE = {
     "new", "update", "add contract", "add consumer", "add event", "demo", "dev", "run", "redis start", "redis status",
-    "redis stop", "profile add", "profile list", "profile use", "profile show", "profile remove", "bench",
+    "redis stop", "profile add", "profile list", "profile use", "profile show", "profile remove",
 }  # fmt: skip
-"""Commands about this machine, or long ones: their own tests have these cases."""
+"""Commands about this machine: `test_local_plights.py` has their plights."""
 SERVED = READING | WRITING
-STREAMED = [name for name in SERVED if name not in {"ls", "doctor", "import", "produce"}]
+STREAMED = [name for name in SERVED if name not in {"ls", "doctor", "import", "produce", "bench"}]
 """Those that name a stream which must be there."""
 
 
@@ -148,7 +149,6 @@ def test_just_the_rights(esb: Esb, place: dict[str, str], server: redis.Redis, r
         for name in SERVED:
             done = just(*words(name, place))
             assert done.returncode == LEAVING_OUT.get(name, 0), (name, done)
-        just.ok("bench", "--events", "10")
         denied = {str(entry["object"]) for entry in server.acl_log()}
         told = {each for each in denied if each.startswith(("client|", "hello"))}  # redis-py's own, about connections
         assert denied - told <= {name.lower() for name in OPTIONAL}
@@ -162,7 +162,7 @@ def test_a_key_of_another_type(esb: Esb, place: dict[str, str], server: redis.Re
     server.delete("{shop}:dlq:main")
     before = state(server)
     for name in SERVED:
-        if name in {"ls", "doctor", "import"}:
+        if name in {"ls", "doctor", "import", "bench"}:
             continue
         done = esb(*words(name, place))
         assert done.returncode == 5, (name, done)
@@ -216,29 +216,6 @@ def test_on_a_terminal(esb: Esb, place: dict[str, str], how: str) -> None:
         assert how == "40 columns" or plain == text, name
         if name not in {"export", "tail", "get"}:  # a line of JSON, and long values, wrap by themselves
             assert max(map(len, plain.splitlines())) <= int(variables["COLUMNS"]), (name, plain)
-
-
-def on_terminal(esb: Esb, line: list[str], variables: dict[str, str]) -> tuple[int, str]:
-    """Run a command with stdout and stderr on a terminal."""
-    ours, theirs = pty.openpty()
-    with TemporaryFile() as nothing:
-        running = warm.start(
-            line, folder=esb.folder, variables=esb.environment(**variables), streams=(nothing, theirs, theirs)
-        )
-    os.close(theirs)
-    seen = b""
-    while piece := _read(ours):
-        seen += piece
-    os.close(ours)
-    return running.wait(60), seen.decode().replace("\r\n", "\n")
-
-
-def _read(terminal: int) -> bytes:
-    """What a terminal says next; nothing when its other side is closed."""
-    try:
-        return os.read(terminal, 10_000)
-    except OSError:
-        return b""
 
 
 def test_a_reader_that_is_gone(esb: Esb, place: dict[str, str]) -> None:
