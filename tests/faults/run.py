@@ -9,7 +9,8 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -91,6 +92,20 @@ def start(server: RedisServer | FaultProxy, program: str, *arguments: str) -> su
     """A Python process of this folder that finds the server through its environment."""
     environment = {**os.environ, **server.environment(), "PYTHONPATH": str(TESTS)}
     return subprocess.Popen([sys.executable, "-m", f"faults.{program}", *arguments], env=environment, cwd=TESTS)
+
+
+@contextmanager
+def four_producers(
+    server: RedisServer | FaultProxy, kind: str, events: int
+) -> Generator[list[subprocess.Popen[bytes]]]:
+    """Processes that produce so many events together, under fifty keys each; none of them outlives the block."""
+    processes = [start(server, "produce", kind, str(n * 1000), "50", str(events // 4)) for n in range(4)]
+    try:
+        yield processes
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
 
 
 def client(server: RedisServer) -> redis.Redis:

@@ -27,7 +27,7 @@ from .chaos import LEASE, Fate, start_server
 from .effects import count_effects, make_database
 from .memory import Memory
 from .proxy import FaultProxy
-from .run import Consumers, client, delivered, drained, examine, leftovers, start, wait_until
+from .run import Consumers, client, delivered, drained, examine, four_producers, leftovers, wait_until
 from .story import GROUPS, ONCE
 
 SHORT = (int(os.environ.get("ESB_CHAOS_EVENTS", "2000")), 0.5)
@@ -53,8 +53,10 @@ def test_chaos(
     seed = int(os.environ.get("ESB_CHAOS_SEED") or random.randrange(1 << 31))
     print(f"chaos: {events} events, ESB_CHAOS_SEED={seed}")
     began = time.monotonic()
-    with hostile(tmp_path, monkeypatch, seed, program) as (fate, memory):
-        producers = [start(fate.proxy, "produce", "keyed", str(n * 1000), "50", str(events // 4)) for n in range(4)]
+    with (
+        hostile(tmp_path, monkeypatch, seed, program) as (fate, memory),
+        four_producers(fate.proxy, "keyed", events) as producers,
+    ):
         unleash(fate, memory, producers, rhythm)
         with client(fate.server) as look:
             wait_until(lambda: drained(look, GROUPS), seconds=600, what="everything is handled")

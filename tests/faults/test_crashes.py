@@ -11,7 +11,7 @@ import pytest
 
 from esb_runtime.testing import RedisServer
 
-from .run import Consumers, client, drained, examine, leftovers, start, wait_until
+from .run import Consumers, client, drained, examine, four_producers, leftovers, start, wait_until
 from .story import GROUP, URI, lines
 
 SHORT = (12_000, 6.0)
@@ -29,8 +29,10 @@ def test_killed_consumers_lose_nothing(
     redis_server.clear()
     look = client(redis_server)
     chance = random.Random(20261124)
-    producers = [start(redis_server, "produce", kind, str(n * 1000), "50", str(events // 4)) for n in range(4)]
-    with Consumers(server=redis_server, arguments=[kind, str(tmp_path), "2"], count=3) as consumers:
+    with (
+        four_producers(redis_server, kind, events) as producers,
+        Consumers(server=redis_server, arguments=[kind, str(tmp_path), "2"], count=3) as consumers,
+    ):
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             time.sleep(1)  # the schedule of the kills, not a wait for something
