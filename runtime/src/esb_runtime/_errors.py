@@ -250,6 +250,8 @@ class OwnershipLost(ChannelError):
     """Another process owns this partition for the group; what this process still does with it is refused."""
 
     def __init__(self, stream: str, group: str) -> None:
-        super().__init__(f"another process now owns stream {stream!r} for group {group!r}")
+        super().__init__(
+            f"the lease on stream {stream!r} for group {group!r} ended: other processes take over what it held"
+        )
         self.stream = stream
         self.group = group
