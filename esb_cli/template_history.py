@@ -30,7 +30,6 @@ RELEASED = "released.bundle"
 """In the checkout's `esb_cli`: the history up to the last release, committed with each release."""
 
 ROOTS = ("copier.yml", "template")
-_TAGS = "refs/tags/"
 _BIRTH = "esb <esb@localhost> 1577836800 +0000"  # fixed: equal files give equal commits, whoever makes them
 
 
@@ -58,7 +57,7 @@ def release(checkout: Path, version: str) -> None:
 
 def commit_of(bundle: Path, tag: str) -> str:
     """The commit of a release."""
-    return heads(bundle)[_TAGS + tag]
+    return git("bundle", "list-heads", str(bundle), f"refs/tags/{tag}").split()[0]
 
 
 def tag_of(version: str) -> str:
@@ -85,7 +84,7 @@ def bundle() -> Generator[Path]:
     elif TREE.is_file():
         raise NoTemplateError("this esb was built on a machine without git and carries no template history")
     else:
-        from importlib.metadata import version  # half of the time that git waits for `git-remote-esb` without it
+        from importlib.metadata import version
 
         with tempfile.TemporaryDirectory(prefix="esb-template-") as folder:
             target = Path(folder, BUNDLE.name)
@@ -104,14 +103,8 @@ def tree_of(history: Path, tag: str) -> Generator[Path]:
 
 def tags(bundle: Path) -> list[str]:
     """The releases that a bundle holds, as tags."""
-    return [ref.removeprefix(_TAGS) for ref in heads(bundle) if ref.startswith(_TAGS)]
-
-
-def heads(bundle: Path) -> dict[str, str]:
-    """Every ref that a bundle holds, and its commit: lines of text before the objects (gitformat-bundle(5))."""
-    with bundle.open("rb") as file:
-        lines = [line.decode().rstrip("\n") for line in iter(file.readline, b"\n")]
-    return {ref: commit for commit, _, ref in (line.partition(" ") for line in lines if line[0] not in "#@-")}
+    heads = [line.split()[1] for line in git("bundle", "list-heads", str(bundle)).splitlines()]
+    return [ref.removeprefix("refs/tags/") for ref in heads if ref.startswith("refs/tags/")]
 
 
 def write_tree(checkout: Path, target: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from packaging.version import Version
 from template_kit import REPOSITORY
 
-from esb_cli import template_history, upgrade_notes
+from esb_cli import git_remote, template_history, upgrade_notes
 from esb_cli.scaffold import installed
 from esb_cli.template_history import NoTemplateError, git, tags, write_bundle, write_tree
 from esb_cli.upgrade_notes import NOTES
@@ -130,3 +130,8 @@ def test_a_missing_template_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(template_history, "TREE", archive)
     with pytest.raises(NoTemplateError, match="without git"), template_history.bundle():
         pass
+
+
+def test_git_is_served_what_a_wheel_carries() -> None:
+    """`git-remote-esb` looks where the build puts the history; it has no time to import who says so."""
+    assert git_remote.BUNDLE == template_history.BUNDLE

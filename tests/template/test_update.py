@@ -310,6 +310,21 @@ def test_git_clones_and_follows_the_history(
     ]
 
 
+def test_listing_the_history_starts_no_program(releases: tuple[Release, Release], tmp_path: Path) -> None:
+    """One update of copier's asks eight times: git-remote-esb answers from the bundle, also where there is no git."""
+    environment = {"PYTHONPATH": str(releases[1].folder), "PATH": str(tmp_path)}
+    words = (sys.executable, "-m", "esb_cli.git_remote", "origin", "esb://template.git")
+    said = "capabilities\nlist\n\n"
+    done = subprocess.run(words, input=said, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("fetch\n\n")
+    assert re.findall(r"^[0-9a-f]{40} refs/tags/(.*)$", done.stdout, re.MULTILINE) == ["v0.1.0", f"v{NEWER}"]
+    assert done.stdout.endswith("@refs/heads/main HEAD\n\n")
+    done = subprocess.run(
+        words, input="push a:b\n", cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (1, "esb: git asked for 'push', which is not offered\n")
+
+
 def test_rendering_and_cloning_give_the_same_files(
     releases: tuple[Release, Release], original: Path, tmp_path: Path
 ) -> None:
