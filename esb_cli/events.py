@@ -105,15 +105,14 @@ class EventPrinter:
         words = self._words(event, shown)
         margin = sum(cells(part) for part, _ in parts) + len(_GAP) * len(parts)
         head = _GAP.join(self.terminal.style(part, *styles) for part, styles in parts)
-        yield from self._laid_out(head, words, margin, problem=bool(event.problem))
+        yield from self._laid_out(head, words, margin)
 
-    def _laid_out(self, head: str, words: Sequence[str], margin: int, *, problem: bool) -> Iterator[str]:
+    def _laid_out(self, head: str, words: Sequence[str], margin: int) -> Iterator[str]:
         """The words behind the head where they have room, else below it."""
-        styles = ("yellow",) if problem else ()
         width = self.terminal.width
         text = " ".join(words)
         if width is None or margin + cells(text) <= width:
-            yield f"{head}{_GAP}{self.terminal.style(text, *styles)}".rstrip() if text else head.rstrip()
+            yield f"{head}{_GAP}{text}".rstrip()
             return
         below = width - margin < 30
         indent = 2 if below else margin
@@ -124,9 +123,9 @@ class EventPrinter:
         if below:
             yield head.rstrip()
         else:
-            yield f"{head}{_GAP}{self.terminal.style(pieces.pop(0), *styles)}"
+            yield f"{head}{_GAP}{pieces.pop(0)}"
         for piece in pieces:
-            yield " " * indent + self.terminal.style(piece, *styles)
+            yield " " * indent + piece
 
     def _new_day(self, moment: datetime | None) -> Iterator[str]:
         """A line where the date changes: the rows carry only the time."""

@@ -17,7 +17,7 @@ COLUMNS = (
     Column(title="OLDEST"),
     Column(title="DEAD", number=True),
     Column(title="ALIVE", number=True),
-    Column(title="STATE"),
+    Column(title="STATE", text=True),
 )
 
 

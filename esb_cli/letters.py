@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 MEMBERS = ("id", "at", "reason", "attempts", "consumer", "traceback", "event")
 COLUMNS = (
-    Column(title="ID", styles=("bold",)),
+    Column(title="ID", whole=True, styles=("bold",)),
     Column(title="SINCE"),
     Column(title="EVENT", styles=("cyan",)),
     Column(title="TRIES", number=True),
-    Column(title="REASON"),
+    Column(title="REASON", text=True),
 )
 
 

@@ -4,34 +4,61 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from .terminal import Terminal, cells, clean, put, wrap
 
 GAP = "  "
 NARROWEST = 8
 """A column is never cut below this; where that is too wide, each row becomes a block of `name value` lines."""
+LEAST_WRAPPED = 16
+"""A column whose text continues below is never narrower than this."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """A column: its heading, whether its values are numbers (aligned right), and the styles of its values."""
+    """A column: its heading, whether its values are numbers (aligned right), and the styles of its values.
+
+    What is too wide is cut at its end; a `name` in its middle, where names are alike; `text` continues below itself;
+    what somebody will copy (`whole`) and numbers are never cut.
+    """
 
     title: str
     number: bool = False
+    whole: bool = False
+    name: bool = False
+    text: bool = False
     styles: tuple[str, ...] = ()
+
+    @property
+    def least(self) -> int | None:
+        """How narrow it may become; None when it may not."""
+        if self.number or self.whole:
+            return None
+        return LEAST_WRAPPED if self.text else NARROWEST
+
+    def lines(self, terminal: Terminal, value: str, width: int) -> list[str]:
+        """A value in lines of this width."""
+        if self.text:
+            return list(wrap(value, width))
+        return [terminal.squeeze(value, width) if self.name else terminal.fit(value, width)]
 
 
 def table(terminal: Terminal, columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """The lines of a table; values are cleaned here."""
     cleaned = [[clean(value) for value in row] for row in rows]
     widths = [max([cells(column.title), *(cells(row[at]) for row in cleaned)]) for at, column in enumerate(columns)]
-    fitted = _fit(widths, terminal.width)
+    fitted = _fit(columns, widths, terminal.width)
     if fitted is None:
         yield from _blocks(terminal, columns, cleaned)
         return
     yield terminal.style(_line(terminal, columns, [c.title for c in columns], fitted, styled=False), "dim")
     for row in cleaned:
-        yield _line(terminal, columns, row, fitted, styled=True)
+        parts = [
+            column.lines(terminal, value, width) for column, value, width in zip(columns, row, fitted, strict=True)
+        ]
+        for line in zip_longest(*parts, fillvalue=""):
+            yield _line(terminal, columns, line, fitted, styled=True)
 
 
 def facts(terminal: Terminal, values: Mapping[str, str], *, indent: str = "") -> Iterator[str]:
@@ -54,17 +81,18 @@ def put_all(lines: Iterator[str]) -> None:
         put(line)
 
 
-def _fit(widths: Sequence[int], limit: int | None) -> list[int] | None:
+def _fit(columns: Sequence[Column], widths: Sequence[int], limit: int | None) -> list[int] | None:
     """The widths, with the widest columns shrunk until the line fits; None when it cannot."""
     result = list(widths)
     if limit is None:
         return result
+    least = [width if column.least is None else column.least for column, width in zip(columns, widths, strict=True)]
     room = limit - len(GAP) * (len(result) - 1)
     while sum(result) > room:
-        widest = max(range(len(result)), key=result.__getitem__)
-        if result[widest] <= NARROWEST:
+        able = [at for at, width in enumerate(result) if width > least[at]]
+        if not able:
             return None
-        result[widest] -= 1
+        result[max(able, key=result.__getitem__)] -= 1
     return result
 
 
@@ -73,12 +101,13 @@ def _line(
 ) -> str:
     """One aligned line; numbers to the right, nothing behind the last value."""
     parts: list[str] = []
-    for at, (column, value, width) in enumerate(zip(columns, row, widths, strict=True)):
+    for column, value, width in zip(columns, row, widths, strict=True):
         shown = terminal.fit(value, width)
         space = " " * (width - cells(shown))
         text = terminal.style(shown, *column.styles) if styled else shown
-        last = at == len(columns) - 1
-        parts.append(space + text if column.number else text if last else text + space)
+        parts.append(space + text if column.number else text + space)
+    while parts and not parts[-1].strip():
+        del parts[-1]
     return GAP.join(parts).rstrip()
 
 

@@ -118,6 +118,15 @@ class Terminal:
         mark = self.sign("…", "..")[:width]
         return _take(text, max(width - cells(mark), 0)) + mark
 
+    def squeeze(self, text: str, width: int) -> str:
+        """The text cut in its middle: both ends of a name tell it apart."""
+        if cells(text) <= width:
+            return text
+        mark = self.sign("…", "..")[:width]
+        room = max(width - cells(mark), 0)
+        head = _take(text, (room + 1) // 2)
+        return head + mark + _take(text[::-1], room - cells(head))[::-1]
+
     @property
     def narrow(self) -> bool:
         """Whether names and values stand better below each other."""

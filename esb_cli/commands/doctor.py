@@ -123,5 +123,7 @@ class _Report:
             terminal.put(" " * margin + line)
         if check.remedy:
             arrow = screen.sign("→", "->")
-            for line in screen.wrapped(f"{arrow} {terminal.clean(check.remedy)}", margin):
-                terminal.put(" " * margin + screen.style(line, colour))
+            first, *rest = screen.wrapped(terminal.clean(check.remedy), margin + terminal.cells(arrow) + 1)
+            terminal.put(" " * margin + f"{screen.style(arrow, colour)} {first}")
+            for line in rest:
+                terminal.put(" " * (margin + terminal.cells(arrow) + 1) + line)

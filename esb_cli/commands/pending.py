@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from esb_runtime.operations import PendingEvent
 
 COLUMNS = (
-    Column(title="ID"),
+    Column(title="ID", whole=True),
     Column(title="EVENT", styles=("bold",)),
-    Column(title="CONSUMER"),
+    Column(title="CONSUMER", name=True),
     Column(title="IDLE", number=True),
     Column(title="STARTS", number=True),
     Column(title="FAILED", number=True),
-    Column(title="WHY"),
+    Column(title="WHY", text=True),
 )
 
 MEMBERS = ("id", "event", "version", "consumer", "alive", "idle", "starts", "failures", "why")
@@ -131,11 +131,10 @@ def _history(event: PendingEvent) -> str:
 
 def _row(event: PendingEvent) -> list[str]:
     name = f"{event.event} v{event.version}" if event.version > 1 else event.event
-    holder = event.consumer or "-"
     return [
         event.id,
         name or "?",
-        holder if event.alive or not event.consumer else f"{holder} (gone)",
+        event.consumer or "-",
         moments.short(event.idle),
         str(event.starts),
         str(event.failures),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from esb_cli import connection, group_view, moments, terminal
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from esb_runtime.operations import ConsumerSummary, Description, GroupSummary, Kept
 
 CONSUMERS = (
-    Column(title="CONSUMER"),
+    Column(title="CONSUMER", name=True),
     Column(title="GROUP"),
     Column(title="PENDING", number=True),
     Column(title="IDLE", number=True),
@@ -90,6 +91,7 @@ def _put(description: Description, now: int) -> None:
         known["keeps"] = " and at most ".join(rules) or "what a group has yet to handle"
     put_all(facts(screen, known))
     if kept is not None and kept.pinned:
+        terminal.put("")
         _put_warning(screen, f"{terminal.clean(kept.pinned)} is dead and holds up retention: start it, or remove it")
     terminal.put("")
     if not description.groups:
@@ -100,28 +102,31 @@ def _put(description: Description, now: int) -> None:
     if rows:
         terminal.put("")
         put_all(table(screen, CONSUMERS, rows))
-    for group in description.groups:
-        _warn(screen, terminal.clean(summary.stream), group)
-
-
-def _warn(screen: Terminal, stream: str, group: GroupSummary) -> None:
-    """Say what nobody works on: what an operator looks for first."""
-    waiting = group.pending + (group.lag or 0)
-    if waiting and not any(consumer.alive for consumer in group.consumers):
-        text = f"{terminal.clean(group.name)}: {terminal.count(waiting, 'event')} waiting and no process alive"
+    warnings = [text for group in description.groups for text in _warnings(terminal.clean(summary.stream), group)]
+    if warnings:
+        terminal.put("")
+    for text in warnings:
         _put_warning(screen, text)
+
+
+def _warnings(stream: str, group: GroupSummary) -> Iterator[str]:
+    """What nobody works on, and what fails: what an operator looks for first."""
+    name, waiting = terminal.clean(group.name), group.pending + (group.lag or 0)
+    if waiting and not any(consumer.alive for consumer in group.consumers):
+        yield f"{name}: {terminal.count(waiting, 'event')} waiting and no process alive"
     if group.failing:
-        name, events = terminal.clean(group.name), terminal.count(group.failing, "event")
-        _put_warning(screen, f"{name}: {events} failed, being retried; esb pending {stream} {name}")
+        yield f"{name}: {terminal.count(group.failing, 'event')} failed, being retried; esb pending {stream} {name}"
     if group.dead_letters:
-        name, letters = terminal.clean(group.name), terminal.count(group.dead_letters, "dead letter")
-        _put_warning(screen, f"{name}: {letters}; esb dlq list {stream} {name}")
+        yield f"{name}: {terminal.count(group.dead_letters, 'dead letter')}; esb dlq list {stream} {name}"
 
 
 def _put_warning(screen: Terminal, text: str) -> None:
-    terminal.put("")
-    for line in screen.wrapped(f"{screen.sign('⚠', '!')} {text}", 0):
-        terminal.put(screen.style(line, "yellow"))
+    """Only the sign has a colour: yellow words are hard to read on a light background."""
+    sign = screen.sign("⚠", "!")
+    first, *rest = screen.wrapped(text, 2)
+    terminal.put(f"{screen.style(sign, 'bold', 'yellow')} {first}")
+    for line in rest:
+        terminal.put(f"  {line}")
 
 
 def _end(id_: str, now: int) -> str:

@@ -74,9 +74,9 @@ def test_pending(esb: Esb, server: redis.Redis, stuck: list[str]) -> None:
     server.xdel("jobs", stuck[2])
     assert still(esb.ok("pending", "jobs", "packers", "-o", "table")) == (
         "ID  EVENT  CONSUMER  IDLE  STARTS  FAILED  WHY\n"
-        "<id>  packed  web-1 (gone)  <ago>  1  0  its consumer is gone, another takes it over\n"
-        "<id>  packed v2  web-1 (gone)  <ago>  1  1  its consumer is gone, another takes it over; failed 1 time\n"
-        "<id>  ?  web-1 (gone)  <ago>  1  0  the entry was removed from the stream before it was handled\n"
+        "<id>  packed  web-1  <ago>  1  0  its consumer is gone, another takes it over\n"
+        "<id>  packed v2  web-1  <ago>  1  1  its consumer is gone, another takes it over; failed 1 time\n"
+        "<id>  ?  web-1  <ago>  1  0  the entry was removed from the stream before it was handled\n"
     )
     take(esb, "jobs", "packers", "web-2", 1)
     assert [event["why"] for event in esb.lines("pending", "jobs", "packers", "--consumer", "web-2")] == ["in hand"]

@@ -150,6 +150,22 @@ def test_narrow_tables_shrink_the_widest_column() -> None:
     assert lines[2].startswith("a-much-longer-name-th…")
 
 
+def test_what_is_too_wide_keeps_what_matters() -> None:
+    """A name is cut in its middle, text continues below, numbers and what is copied stay whole."""
+    columns = (
+        Column(title="ID", whole=True), Column(title="WHO", name=True), Column(title="N", number=True),
+        Column(title="WHY", text=True),
+    )  # fmt: skip
+    rows = [["1795661836014-0", "worker-on-host-12-aabb", "12,345", "its consumer is gone, another takes it over"]]
+    wide = Terminal(interactive=True, colour=False, unicode=True, width=60)
+    assert list(tables.table(wide, columns, rows)) == [
+        "ID               WHO                    N  WHY",
+        "1795661836014-0  worker-o…12-aabb  12,345  its consumer is",
+        "                                           gone, another",
+        "                                           takes it over",
+    ]
+
+
 def test_tables_that_cannot_fit_become_blocks() -> None:
     """In 20 columns each row is a block of names and values: nothing is lost."""
     tiny = Terminal(interactive=True, colour=False, unicode=False, width=20)
