@@ -23,8 +23,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("redis", "memory"),
     ("delivery",),
     (
-        "_context", "_delivery", "_batching", "_consumers", "_consumer", "_routes", "_line", "_producer", "_read",
-        "_traces", "_trim", "_retainer",
+        "_context", "_delivery", "_batching", "_consumers", "_consumer", "_routes", "_line", "_patience", "_producer",
+        "_read", "_traces", "_trim", "_retainer",
         "_projection", "_fold", "_follow", "_membership", "_telemetry", "_confirmations", "_running", "_probe",
         "sqlalchemy",
     ),

@@ -18,6 +18,7 @@ from ._events import EventDefinition
 from ._flow import current_deadline, current_details, take_message_id
 from ._identifiers import EventKey
 from ._line import Line, chunks, pauses, trouble_in
+from ._patience import Patience
 from ._ports import Appended, Channel
 from ._settings import Durability
 
@@ -111,6 +112,7 @@ class Outbox:
         self._patience = min(PATIENCE, self._deadline / 3)
         self._lines: dict[str, Line] = {}
         self._confirmations = Confirmations(channel)
+        self._bounds = Patience()
 
     async def send(self, sending: Sending) -> EventKey:
         """Store one event; returns when the channel has it. Calls that wait at the same time share a round trip."""
@@ -186,6 +188,7 @@ class Outbox:
     def close(self) -> None:
         """Wait for nothing any more."""
         self._confirmations.close()
+        self._bounds.close()
 
     async def _required(self, durability: Durability, until: float) -> None:
         """See to it, once, that the channel can promise this at all: afterwards it would be too late."""
@@ -270,7 +273,7 @@ class Outbox:
         """Append once; an outage is the outcome of every record. Repeating is safe: each carries its message id."""
         seconds = min(max(until - time.monotonic(), least), self._patience)
         try:
-            async with asyncio.timeout(seconds):
+            with self._bounds.within(seconds):
                 return await self._channel.append(stream, records, together=together)
         except ChannelUnavailable as error:
             return [error] * len(records)
