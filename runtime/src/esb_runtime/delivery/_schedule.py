@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from time import monotonic
 
 from ._job import Job
 
@@ -81,7 +82,7 @@ class Schedule:
             self._wake()
 
     async def _work(self) -> None:
-        began = self._loop.time()
+        began = monotonic()
         while (job := self._take()) is not None:
             alone = self._alone
             self.running += 1
@@ -93,9 +94,9 @@ class Schedule:
                     self._alone = False
             if alone:
                 self._wake()
-            if self._loop.time() - began > SLICE:
+            if monotonic() - began > SLICE:
                 await asyncio.sleep(0)
-                began = self._loop.time()
+                began = monotonic()
 
     def _next_allowed(self) -> bool:
         if self._closed or self._alone:

@@ -37,6 +37,18 @@ HASH = ""
 _NAMES = [FORMAT, EVENT, VERSION, MESSAGE_ID, PRODUCED_AT]
 """What an entry has at least, in this order."""
 
+
+class _Texts(dict[bytes, str]):
+    """Names as text. A kind of event has the same few ones each time: looking them up is cheaper than decoding."""
+
+    def __missing__(self, name: bytes) -> str:
+        text = name.decode()
+        if len(self) < 10_000:  # they come from whoever writes into the stream
+            self[name] = text
+        return text
+
+
+_text_of = _Texts().__getitem__
 _encode = msgspec.msgpack.encode
 _details = msgspec.msgpack.Decoder(Details)
 _inline = msgspec.msgpack.Decoder(dict[str, msgspec.Raw])
@@ -157,7 +169,7 @@ def with_payload(stored: Stored, words: Sequence[bytes] | bytes) -> Stored:
     if not words:
         return msgspec.structs.replace(stored, problem=PAYLOAD_GONE)
     try:
-        arguments = dict(zip(map(bytes.decode, words[::2]), words[1::2], strict=True))
+        arguments = dict(zip(map(_text_of, words[::2]), words[1::2], strict=True))
         arguments.pop("@", None)
         erased = arguments.pop("@x", None)
         names = frozenset(_names.decode(erased)) if erased else stored.erased
