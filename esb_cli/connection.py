@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import profiles
 from .failures import Exit, Failure
@@ -22,6 +22,8 @@ from .profiles import Profile
 from .workspace import Workspace
 
 if TYPE_CHECKING:
+    import asyncio
+
     from esb_runtime.operations import Operations
 
 ENDPOINT_VARIABLE = "REDIS_EVENT_SOURCE_ENDPOINT"
@@ -135,9 +137,12 @@ async def connected(connection: Connection) -> AsyncGenerator[Operations]:
 
     The first command is sent here, so that a server that cannot be reached fails before anything is printed.
     """
+    import asyncio
+
     from esb_runtime import LoginRefused
     from esb_runtime.operations import Operations
 
+    asyncio.get_running_loop().set_exception_handler(_heard)
     try:
         operations = await Operations.connect(endpoint=connection.endpoint, password=connection.password)
     except LoginRefused:
@@ -149,6 +154,17 @@ async def connected(connection: Connection) -> AsyncGenerator[Operations]:
         yield operations
     finally:
         await operations.aclose()
+
+
+def _heard(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What the loop says of a callback that failed; nothing of a connection that was made as Ctrl-C came.
+
+    Before 3.12, asyncio gives the result of connecting to a future that was cancelled, and complains of it.
+    """
+    from asyncio import InvalidStateError
+
+    if not isinstance(context.get("exception"), InvalidStateError):
+        loop.default_exception_handler(context)
 
 
 def _ask(connection: Connection) -> str:

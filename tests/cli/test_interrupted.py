@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
@@ -161,6 +162,43 @@ def test_stdout(esb: Esb, stream: None, words: tuple[str, ...]) -> None:
         last = lines[-1]["key"].rpartition("/")[2]
         assert f"the last with id {last}; --since takes it" in said
         assert json.loads(esb.ok("export", "s", "--since", last).splitlines()[0]) == lines[-1]
+
+
+def test_replay_into_a_handler(esb: Esb, stream: None) -> None:
+    """What a handler has begun ends first; as many events as it handled are counted."""
+    (esb.folder / "slow.py").write_text(HANDLER)
+    handled = esb.folder / "handled"
+    running = subprocess.Popen(
+        esb.command("replay", "s", "--into", "slow:Slow"), cwd=esb.folder, env=esb.environment(),
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not handled.exists() or handled.stat().st_size < SOME:
+        assert running.poll() is None, running.communicate()
+        assert time.monotonic() < deadline, "it does not begin"
+        time.sleep(0.001)
+    os.killpg(running.pid, signal.SIGINT)  # as a terminal does: all of its processes hear it
+    said = running.communicate(timeout=60)[1]
+    assert running.returncode == 130, said
+    assert f"interrupted: {handled.stat().st_size:,} events replayed into Slow\n" in said
+
+
+HANDLER = """
+import asyncio
+from pathlib import Path
+from esb_runtime import Consume, ConsumerContext, EventContract, Side, event
+
+class Numbers(EventContract[Side], uri="s"):
+    @event
+    async def e(self, n: int) -> None: ...
+
+class Slow(Numbers[Consume]):
+    async def e(self, ctx: ConsumerContext, n: int) -> None:
+        await asyncio.sleep(0)
+        with Path("handled").open("a") as file:
+            file.write(".")
+        await asyncio.sleep(0)
+"""
 
 
 def test_a_server_that_falls_silent(esb: Esb, server: redis.Redis, events: Path) -> None:

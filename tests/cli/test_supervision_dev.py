@@ -26,7 +26,7 @@ def test_redis_is_started_shown_and_stopped(workspace: Path) -> None:
     assert facts["endpoint"] == started.stdout.strip()
     assert facts["password"] is False
     table = esb("redis", "status", "-o", "table", cwd=workspace).stdout
-    assert f"endpoint {facts['endpoint']}" in table
+    assert f"endpoint  {facts['endpoint']}\n" in table
     assert esb("redis", "stop", cwd=workspace).returncode == 0
     assert gone(facts["pid"])
     for command in ("stop", "status"):

@@ -35,6 +35,7 @@ from ._routes import routes_of
 from ._running import run_to_end
 from ._slices import Slice, pages
 from ._traces import reason_of, traceback_of
+from ._uncut import uncut
 
 NOTICE = 5.0
 """Seconds between two notes about how far it has come."""
@@ -136,7 +137,7 @@ class Replaying:
                 raise Stopped(event, event.problem, bad_data=True)
         chosen = [event for event in events if self._concerns(event)]
         try:
-            await asyncio.create_task(self._given(chosen))
+            await uncut(self._given(chosen))
         except (ChannelUnavailable, LoginRefused):
             raise
         except Exception as error:  # noqa: BLE001 - a handler may raise anything; it becomes words
