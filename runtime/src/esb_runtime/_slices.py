@@ -127,6 +127,7 @@ async def pages(channel: Channel, part: Slice, *, payload: bool = True) -> Async
             page = await reading
             if len(page) == PAGE:
                 reading = read(f"({page[-1].key.id}")
+                await asyncio.sleep(0)  # it is asked for now, not when whoever uses this page first waits for something
             yield await part.chosen(channel, page, payload=payload) if part.chooses else page
             if len(page) < PAGE:
                 return
