@@ -61,9 +61,20 @@ def test_only_some_events(esb: Esb) -> None:
     assert esb.lines("tail", "s", "-e", "zzz") == []
 
 
-def test_several_streams_are_merged_in_time_order(esb: Esb) -> None:
+def next_millisecond(server: redis.Redis) -> None:
+    """Wait until ids of the server are later than all that it gave so far, in every stream."""
+    now = server.time()
+    while server.time() < (now[0], now[1] + 1000):
+        pass
+
+
+def test_several_streams_are_merged_in_time_order(esb: Esb, server: redis.Redis) -> None:
     """Streams are merged by the server's time; the same stream twice is once; -n counts all together."""
-    first, second, third = produced(esb, "a", 2), produced(esb, "b", 2), produced(esb, "a", 1)
+    first = produced(esb, "a", 2)
+    next_millisecond(server)
+    second = produced(esb, "b", 2)
+    next_millisecond(server)
+    third = produced(esb, "a", 1)
     expected = [*first, *second, *third]
     assert [e["key"] for e in esb.lines("tail", "a", "b", "a", "--since", "start")] == expected
     assert [e["key"] for e in esb.lines("tail", "b", "a", "-n", "3")] == expected[-3:]
