@@ -175,7 +175,7 @@ def written(text: str, at: Terminal, folder: Path) -> str:
 
 if __name__ == "__main__":
     with TemporaryDirectory() as place, RedisServer.start(Path(place) / "server") as started:
-        work = Path(place) / "work"
-        work.mkdir()
+        work = Path(place) / "srv" / "shop"  # a traceback shows this much of a path, and nothing of the machine's own
+        work.mkdir(parents=True)
         with terminal(work, started) as here:
             PAGE.write_text(written(PAGE.read_text("utf-8"), here, work), "utf-8")
