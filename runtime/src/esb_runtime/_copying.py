@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import takewhile
 
 import msgspec
 
 from ._envelope import Record, Stored, copy_details
+from ._errors import ChannelError
 from ._identifiers import entry_order
-from ._ports import Channel, Copier
+from ._ports import Channel, Copier, Copies
 from ._producer import Outbox
 from ._slices import PAGE, Slice
-from ._uncut import uncut
+from ._uncut import PATIENCE, uncut
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,11 +63,20 @@ class Copied:
         return self.stored + self.present + self.skipped
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Begun:
+    """A page, what the channel can copy of its beginning by itself, and that copy where it is under way."""
+
+    page: Sequence[Stored]
+    able: Sequence[Stored]
+    copies: asyncio.Task[Copies] | None
+
+
 class Copying:
     """Copies a slice page by page; an event is stored with its link in one step, whatever interrupts the copy.
 
     A copy keeps its message id, so copying again stores nothing twice; it says that it is one, and of what. Where the
-    channel can copy by itself, payloads do not leave the server.
+    channel can copy by itself, payloads do not leave the server, and the next page is begun before this one has ended.
     """
 
     def __init__(self, channel: Channel, outbox: Outbox, part: Slice, to: str, renames: Renames) -> None:
@@ -73,33 +86,63 @@ class Copying:
         self._to = to
         self._renames = renames
         self._copier = channel if isinstance(channel, Copier) and not renames.arguments else None
-        self._before = (0, 0)
+        self._since = "0-0"
+        self._under_way = deque[_Begun]()
         self._progress = Copied()
 
     async def run(self, source: AsyncIterator[list[Stored]]) -> AsyncIterator[Copied]:
         """Copy pages that were read without payloads; yields how far it has come."""
-        self._before = entry_order(await self._channel.last_id(self._to))
-        async for page in source:
-            await uncut(self._page(page))
-            yield self._progress
+        self._since = await self._channel.last_id(self._to)
+        try:
+            async for page in source:
+                self._begin(page)
+                if len(self._under_way) > 1:
+                    await uncut(self._end())
+                yield self._progress
+            while self._under_way:
+                await uncut(self._end())
+                yield self._progress
+        except (asyncio.CancelledError, GeneratorExit):
+            with suppress(TimeoutError, ChannelError):  # it is being interrupted, and what that may take is bounded
+                async with asyncio.timeout(PATIENCE):
+                    while self._under_way:
+                        await self._end()
+            raise
+        finally:
+            for begun in self._under_way:
+                if begun.copies is not None:
+                    begun.copies.cancel()
 
-    async def _page(self, page: Sequence[Stored]) -> None:
-        rest = page[await self._by_itself(page) :]
-        if rest:
-            await self._by_hand(rest)
+    def _begin(self, page: Sequence[Stored]) -> None:
+        """Have the channel copy what it can of the beginning of a page, behind the page before it."""
+        copier = self._copier
+        able = list(takewhile(copier.can_copy, page)) if copier is not None else []
+        before = self._under_way[-1] if self._under_way else None
+        ready = before is None or (before.copies is not None and len(before.able) == len(before.page))
+        behind = before.page[-1] if before is not None else None
+        copies = asyncio.create_task(self._copies(able, behind)) if able and ready else None
+        self._under_way.append(_Begun(page=page, able=able, copies=copies))
 
-    async def _by_itself(self, page: Sequence[Stored]) -> int:
-        """Have the channel copy what it can of the beginning of a page; returns how many events that was."""
+    async def _copies(self, events: Sequence[Stored], behind: Stored | None) -> Copies:
         copier = self._copier
         if copier is None:
-            return 0
-        able = list(takewhile(copier.can_copy, page))
-        done = await self._outbox.patiently(lambda: copier.copy(self._to, able, self._renames.events)) if able else None
-        if done is None:
-            return 0
-        self._progress.stored += done.new
-        self._note(done.known)
-        return done.new + len(done.known)
+            return Copies(new=0, known=())
+        names, since = self._renames.events, self._since
+        return await self._outbox.patiently(lambda: copier.copy(self._to, events, names, since=since, behind=behind))
+
+    async def _end(self) -> None:
+        """See the oldest page that is under way to its end: by hand where the channel cannot."""
+        begun = self._under_way.popleft()
+        done = self._counted(await begun.copies) if begun.copies is not None else 0
+        if done < len(begun.able):  # nothing is before it any more
+            done += self._counted(await self._copies(begun.able[done:], None))
+        if rest := begun.page[done:]:
+            await self._by_hand(rest)
+
+    def _counted(self, copies: Copies) -> int:
+        self._progress.stored += copies.new
+        self._note(copies.known)
+        return copies.new + len(copies.known)
 
     async def _by_hand(self, page: Sequence[Stored]) -> None:
         """Read payloads and store them: wherever they lie, and saying what is wrong with one."""
@@ -113,7 +156,7 @@ class Copying:
     def _note(self, ids: Sequence[str]) -> None:
         """Count copies by whether they are older than this replay."""
         for id_ in ids:
-            if entry_order(id_) > self._before:
+            if entry_order(id_) > entry_order(self._since):
                 self._progress.stored += 1
             else:
                 self._progress.present += 1

@@ -362,10 +362,20 @@ class Copier(Protocol):
         """Whether the event's payload lies where `copy` finds it."""
         ...
 
-    async def copy(self, to: str, events: Sequence[Stored], names: Mapping[str, str]) -> Copies:
+    async def copy(
+        self,
+        to: str,
+        events: Sequence[Stored],
+        names: Mapping[str, str],
+        *,
+        since: str,
+        behind: Stored | None = None,
+    ) -> Copies:
         """Copy events of one stream in order, each in one step with its payload and its link.
 
-        `names` are other names for events. Stops before the first whose payload is not there. Safe to repeat: a message
-        id that is already stored is not stored again.
+        `names` are other names for events. Stops before the first whose payload is not there. Safe to repeat: a
+        message id that is already stored is not stored again. With `behind`, the event before these, copies nothing
+        unless a copy of that one, newer than the target's id `since`, is there: so that this can be asked for before
+        it is known what became of the events before.
         """
         ...

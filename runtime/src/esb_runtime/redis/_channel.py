@@ -178,9 +178,17 @@ class RedisChannel(Channel, Copier, Peeker):
         """Whether the payload is a hash, here and in the copy."""
         return self._placement is Placement.BESIDE and event.store == _wire.HASH and not event.problem
 
-    async def copy(self, to: str, events: Sequence[Stored], names: Mapping[str, str]) -> Copies:
+    async def copy(
+        self,
+        to: str,
+        events: Sequence[Stored],
+        names: Mapping[str, str],
+        *,
+        since: str,
+        behind: Stored | None = None,
+    ) -> Copies:
         """Copy events with their hashes; see `Copier.copy`."""
-        return await copied(self._commands, to, events, names)
+        return await copied(self._commands, to, events, names, since=since, behind=behind)
 
     async def partitions(self, stream: str) -> Sequence[str]:
         """The stream itself: a stream has one partition."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
 from .._envelope import Stored
@@ -14,25 +15,55 @@ PER_CALL = 125
 """Events per step: the server is blocked for well under five milliseconds."""
 
 
-async def copied(commands: Connection, to: str, events: Sequence[Stored], names: Mapping[str, str]) -> Copies:
-    """See `Copier.copy`."""
+async def copied(
+    commands: Connection,
+    to: str,
+    events: Sequence[Stored],
+    names: Mapping[str, str],
+    *,
+    since: str,
+    behind: Stored | None,
+) -> Copies:
+    """See `Copier.copy`. Steps are sent without waiting for the ones before, so that the server need not wait either.
+
+    Each is fenced by the end of the one before. Where that was no copy of late, it is repeated when its turn comes.
+    """
     new, known = 0, list[str]()
-    for start in range(0, len(events), PER_CALL):
-        part = events[start : start + PER_CALL]
-        reply = await _step(commands, to, part, names)
-        before = [id_ for id_ in reply if id_.startswith(b"=")]
-        new += len(reply) - len(before)
+    steps = [events[at : at + PER_CALL] for at in range(0, len(events), PER_CALL)]
+    ends = [behind, *(step[-1] for step in steps)]
+    sent = (_step(commands, to, step, names, since=since, behind=end) for step, end in zip(steps, ends, strict=False))
+    for step, replied in zip(steps, await asyncio.gather(*sent), strict=True):
+        reply = replied
+        if reply is None and step is not steps[0]:
+            reply = await _step(commands, to, step, names, since=since, behind=None)
+        before = [id_ for id_ in reply or () if id_.startswith(b"=")]
+        new += len(reply or ()) - len(before)
         known += [id_[1:].decode() for id_ in before]
-        if len(reply) < len(part):
+        if reply is None or len(reply) < len(step):
             break
     return Copies(new=new, known=tuple(known))
 
 
-async def _step(commands: Connection, to: str, events: Sequence[Stored], names: Mapping[str, str]) -> Sequence[bytes]:
+async def _step(
+    commands: Connection,
+    to: str,
+    events: Sequence[Stored],
+    names: Mapping[str, str],
+    *,
+    since: str,
+    behind: Stored | None,
+) -> Sequence[bytes] | None:
+    """One atomic call; None where it did not come behind that copy."""
     ours, theirs = _keys.payload_key(to, ""), _keys.payload_key(events[0].key.stream, "")
     keys, words = [to], list[Word]()
+    kinds: dict[tuple[str, int, bool], int] = {}
     for event in events:
+        kind = (event.event, event.version, event.ordering_key is not None)
+        number = kinds.get(kind) or kinds.setdefault(kind, len(kinds) + 1)
         keys += (ours + event.message_id, theirs + event.message_id)
-        words += _wire.copy_values(event, names.get(event.event, event.event))
-    reply: Sequence[bytes] = await commands.run("copy", keys, words)
+        words += (number, *_wire.copy_values(event))
+    heads = [word for name, version, keyed in kinds for word in (names.get(name, name), version, int(keyed))]
+    if behind is not None:
+        keys.append(ours + behind.message_id)
+    reply: Sequence[bytes] | None = await commands.run("copy", keys, (since, len(events), len(kinds), *heads, *words))
     return reply

@@ -103,10 +103,11 @@ def entry_values(record: Record, store: str) -> list[bytes | str | int]:
     return values
 
 
-def copy_values(stored: Stored, event: str) -> tuple[bytes | str | int, ...]:
-    """The values of a copy's entry under this event's name: with its details, and `+` before an ordering key."""
-    key = "" if stored.ordering_key is None else f"+{stored.ordering_key}"
-    return event, stored.version, stored.message_id, stored.produced_at, _encode(copy_details(stored)), key
+def copy_values(stored: Stored) -> tuple[bytes | str | int, ...]:
+    """The values of a copy's entry after the head, with its details."""
+    if stored.ordering_key is None:
+        return stored.message_id, stored.produced_at, _encode(copy_details(stored))
+    return stored.message_id, stored.produced_at, stored.ordering_key, _encode(copy_details(stored))
 
 
 def erased_names(names: Iterable[str]) -> bytes:

@@ -25,6 +25,10 @@ _POLL_SECONDS = 0.005
 _SOCKET_PATH_LIMIT = 100
 """Bytes that the path of a unix socket can safely have (the kernel's limit is 104 on macOS, 108 on Linux)."""
 
+_ALLOCATOR = ("GLIBC_TUNABLES", "glibc.malloc.tcache_count=4096")
+"""For servers on glibc's allocator: a script's effects are thousands of small words until it ends, and recycling them
+through its cache halves what a large step costs. https://sourceware.org/glibc/manual/latest/html_node/Memory-Allocation-Tunables.html"""
+
 
 def launch(folder: ServerFolder, binary: ServerBinary, *, password: str | None, unix_socket: bool) -> ServerState:
     """Start a server with the folder's data, on its last port if that is free. Raises `ServerNotStarted`."""
@@ -122,6 +126,7 @@ def _started(folder: ServerFolder, binary: ServerBinary, endpoint: Endpoint) -> 
 def _run(binary: ServerBinary, settings: str, handle: int) -> None:
     """Run the server program until it went into the background, holding the lock `handle`."""
     environ = {name: value for name, value in os.environ.items() if name != PASSWORD_VARIABLE}
+    environ.setdefault(*_ALLOCATOR)
     done = subprocess.run(
         [binary.path, "-"],
         input=settings.encode(errors="surrogateescape"),

@@ -1,32 +1,50 @@
 -- Copies events to another stream, entry and payload in one step each; what is there already stays as it is.
--- KEYS: the target, then per event its payload there and its payload in the source
--- ARGV: per event: its entry's values: event, version, message id, time, details, '+' and ordering key or ''
--- returns per event its id, or '=' and the id that it had before; up to the first whose payload is not in its hash
-local held = redis.call('TYPE', KEYS[1]).ok
+-- KEYS: the target, then per event its payload there and its payload in the source; then, where they may only come
+--       behind another copy, that one's payload
+-- ARGV: the id of the target that this other copy must be newer than | the number of events | how many kinds
+--       then per kind: event, version, 1 when it has an ordering key
+--       then per event: its kind, then message id, time, the ordering key where it has one, details
+-- returns false when they do not come behind that copy; else per event its id, or '=' and the id that it had before, up
+--       to the first whose payload is not in its hash
+-- include: _ids
+local call, to, count, replies = redis.call, KEYS[1], tonumber(ARGV[2]), {}
+
+local behind = KEYS[2 * count + 2]
+if behind then
+  local id = redis.pcall('HGET', behind, '@')
+  if type(id) ~= 'string' or not below(ARGV[1], id) then return false end
+end
+local held = call('TYPE', to).ok
 if held ~= 'none' and held ~= 'stream' then return redis.error_reply('WRONGTYPE ' .. held) end
 
-local replies = {}
-for n = 1, (#KEYS - 1) / 2 do
-  local ours, theirs, at = KEYS[2 * n], KEYS[2 * n + 1], 6 * n - 5
+-- a kind is the command of its entries; each event only puts its values between the names
+local at, kinds = 4, {}
+for n = 1, tonumber(ARGV[3]) do
+  local entry = { 'XADD', to, '*', 'f', '1', 'e', ARGV[at], 'v', ARGV[at + 1], 'i', '', 't', '', 'd', '' }
+  if ARGV[at + 2] == '1' then entry[14], entry[15], entry[16], entry[17] = 'k', '', 'd', '' end
+  kinds[n] = { entry = entry, values = ARGV[at + 2] == '1' and 4 or 3 }
+  at = at + 3
+end
+
+for n = 1, count do
+  local ours, kind = KEYS[2 * n], kinds[tonumber(ARGV[at])]
   -- without REPLACE: a payload that is there says that the event is, too
-  if redis.call('COPY', theirs, ours) == 1 then
-    local words = {'f', '1', 'e', ARGV[at], 'v', ARGV[at + 1], 'i', ARGV[at + 2], 't', ARGV[at + 3]}
-    if ARGV[at + 5] ~= '' then
-      words[11], words[12] = 'k', ARGV[at + 5]:sub(2)
-    end
-    words[#words + 1], words[#words + 2] = 'd', ARGV[at + 4]
-    local id = redis.call('XADD', KEYS[1], '*', unpack(words))
+  if call('COPY', KEYS[2 * n + 1], ours) == 1 then
+    local entry = kind.entry
+    for m = 1, kind.values do entry[9 + 2 * m] = ARGV[at + m] end
+    local id = call(unpack(entry))
     local kept = redis.pcall('HSET', ours, '@', id)
     if type(kept) == 'table' then -- the payload was no hash
-      redis.call('XDEL', KEYS[1], id)
-      redis.call('DEL', ours)
+      call('XDEL', to, id)
+      call('DEL', ours)
       return replies
     end
     replies[n] = id
   else
-    local id = redis.call('HGET', ours, '@')
+    local id = call('HGET', ours, '@')
     if not id then return replies end
     replies[n] = '=' .. id
   end
+  at = at + kind.values + 1
 end
 return replies
