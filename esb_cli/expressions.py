@@ -267,18 +267,15 @@ def _ordered(compare: Callable[[Any, Any], bool]) -> Callable[[Evaluate, Evaluat
     def made(left: Evaluate, right: Evaluate) -> Evaluate:
         def compared(value: Any) -> bool | None:
             one, other = left(value), right(value)
-            numbers = _is_number(one) and _is_number(other)
-            return compare(one, other) if numbers or (isinstance(one, str) and isinstance(other, str)) else None
+            kinds = type(one), type(other)
+            return compare(one, other) if kinds in _COMPARABLE else None
 
         return compared
 
     return made
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
+_COMPARABLE = {(int, int), (int, float), (float, int), (float, float), (str, str)}
 _COMPARISONS: Mapping[str, Callable[[Evaluate, Evaluate], Evaluate]] = {
     "eq": lambda left, right: lambda value: _equal(left(value), right(value)),
     "ne": lambda left, right: lambda value: not _equal(left(value), right(value)),

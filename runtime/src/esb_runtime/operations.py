@@ -227,9 +227,9 @@ class Operations:
         """Count the events of a slice; `progress` hears how many so far, `each` the id of every one, in order."""
         census = Census()
         async for page in pages(self._channel, part, payload=False):
-            for stored in page:
-                census.count(stored)
-                if each is not None:
+            census.count(page)
+            if each is not None:
+                for stored in page:
                     each(stored.key.id)
             if progress is not None:
                 progress(census.total)
