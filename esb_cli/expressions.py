@@ -267,8 +267,7 @@ def _ordered(compare: Callable[[Any, Any], bool]) -> Callable[[Evaluate, Evaluat
     def made(left: Evaluate, right: Evaluate) -> Evaluate:
         def compared(value: Any) -> bool | None:
             one, other = left(value), right(value)
-            kinds = type(one), type(other)
-            return compare(one, other) if kinds in _COMPARABLE else None
+            return compare(one, other) if (type(one), type(other)) in _COMPARABLE else None
 
         return compared
 

@@ -60,8 +60,7 @@ def jsonable(value: Any) -> Any:
 
     Times are RFC 3339 in UTC with Z, bytes base64, keys text, what is not a finite number text.
     """
-    kind = type(value)
-    if kind in _SCALARS or (kind is float and math.isfinite(value)):
+    if type(value) in _SCALARS or (type(value) is float and math.isfinite(value)):
         return value
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
