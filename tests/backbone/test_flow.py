@@ -22,7 +22,7 @@ async def test_metadata(backbone: Backbone) -> None:
     metadata = await last(backbone)
     assert before <= metadata.produced_at <= datetime.now(UTC)
     assert (metadata.event, metadata.version, metadata.key, metadata.uri) == ("job", 1, key, "jobs")
-    assert len(metadata.message_id) == 22
+    assert len(metadata.message_id) == 18
     assert (metadata.headers, metadata.correlation_id, metadata.causation_id) == ({}, "", "")
     assert (metadata.origin, metadata.linked, metadata.attempt) == (Origin.ORIGINAL, None, 1)
 

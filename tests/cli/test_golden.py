@@ -216,7 +216,7 @@ VARYING = (
     (re.compile(r"; has [A-Z, ]+"), "; has <commands>"),
     (re.compile(r"\b\d+(\.\d+)? (B|KiB|MiB)\b"), "<size>"),
     (re.compile(r"(127\.0\.0\.1|localhost):\d{4,5}"), r"\1:<port>"),
-    (re.compile(r"(message_id\W+)[\w-]{22}\b"), r"\1<message>"),
+    (re.compile(r"(message_id\W+)[\w-]{18}\b"), r"\1<message>"),
     (re.compile(r"[\w.-]+-\d+-[0-9a-f]{8}\b"), "<consumer>"),
     (re.compile(r"\b(process|pid) +\d+"), r"\1 <n>"),
     (re.compile(r"(?<=<version>\t)\d+"), "<n>"),

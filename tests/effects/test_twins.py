@@ -120,7 +120,7 @@ ONCE = Counter(range(EVENTS))
 
 async def test_a_lost_reply_to_a_write(real: Real) -> None:
     """The producer sends again; the event is stored once."""
-    await real.lose_reply_to("append")
+    await real.lose_reply_to("append_one")
     async with real.backbone() as backbone:
         await produce(backbone)
     assert real.proxy.cuts == 1

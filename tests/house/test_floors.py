@@ -14,7 +14,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("_errors", "_identifiers", "_clock", "_narrow", "_uncut"),
     (
         "_settings", "_envelope", "_endpoint", "_annotations", "_shapes", "_key_path", "_events", "_contract", "_flow",
-        "_binding", "_event_checks", "_moments", "_admission", "_pydantic", "_retention",
+        "_binding", "_event_checks", "_moments", "_admission", "_certainty", "_pydantic", "_retention",
     ),
     (
         "_ports", "_codecs", "_plain", "_schema", "_inspection", "_group_moves", "_plain_event", "_conditions",

@@ -1,22 +1,23 @@
 """The typed codec: arguments of an event to msgpack and back, by the contract's annotations.
 
 Everything that can be known before the first event is compiled once per event. On the way in each value is checked:
-scalars by their class, everything else by reading back what was written, so what a producer stores is what a consumer
-can read. No error repeats a value.
+by classes where these tell all, everything else by reading back what was written, so what a producer stores is what a
+consumer can read. No error repeats a value.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from functools import lru_cache
 from typing import Any, TypeVar, cast
 
 import msgspec
 
-from ._admission import Admission, Unfit, admission_of
+from ._admission import Unfit, admission_of
 from ._binding import REQUIRED, compiled
+from ._certainty import certainty_of
 from ._errors import CodecError, DecodeError, EncodeError, UsageError
 from ._events import EventDefinition, Parameter
 from ._moments import NAIVE, naive_finder, zoned
@@ -29,7 +30,7 @@ Write = Callable[[Any], bytes]
 Read = Callable[[bytes], Any]
 Readers = list[tuple[str, Read, Any]]
 
-_REFUSED = (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError)
+_REFUSED = (AttributeError, TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError)
 
 
 _SCALARS: tuple[tuple[type[Any], Callable[[Any], Any]], ...] = (
@@ -58,27 +59,29 @@ _encode = msgspec.msgpack.Encoder(enc_hook=_builtin).encode
 class EventCodec:
     """Writes and reads the arguments of one event."""
 
-    __slots__ = ("_definition", "_encode", "_keyword_readers", "_read_all", "_readers", "_writers")
+    __slots__ = ("_definition", "_keyword_readers", "_read_all", "_readers", "encode")
+
+    encode: Callable[[Mapping[str, Any]], dict[str, bytes]]
+    """The arguments as msgpack. Raises `EncodeError` for a value that does not fit its annotation."""
 
     def __init__(self, definition: EventDefinition) -> None:
         self._definition = definition
-        self._writers = [(parameter.name, writer_of(parameter.annotation)) for parameter in definition.parameters]
         self._readers = _readers(definition, keyword_only=False)
         self._keyword_readers = _readers(definition, keyword_only=True)
-        self._encode = _compiled_encode(self._writers)
         self._read_all = _compiled_read(self._readers, self._keyword_readers)
+        self.encode = _compiled_encode(definition, self._encode_slowly)
 
-    def encode(self, arguments: Mapping[str, Any]) -> dict[str, bytes]:
-        """The arguments as msgpack. Raises `EncodeError` for a value that does not fit its annotation."""
+    def _encode_slowly(self, arguments: Mapping[str, Any]) -> dict[str, bytes]:
+        """One by one: which argument is it that was refused?"""
+        name, encoded = "", dict[str, bytes]()
         try:
-            return self._encode(arguments)
-        except _REFUSED:
-            pass  # once more, one by one: which argument is it?
-        name = ""
-        try:
-            return {(name := each): write(arguments[each]) for each, write in self._writers}
+            for parameter in self._definition.parameters:
+                name = parameter.name
+                encoded[name] = writer_of(parameter.annotation)(arguments[name])
         except _REFUSED as error:
             reason = _reason(error)
+        else:
+            return encoded
         raise self._error(EncodeError, name, f"{reason}; nothing was sent")
 
     def decode(
@@ -146,20 +149,23 @@ def decode_argument(raw: bytes, type: type[T], *, event: str = "", argument: str
 
 def writer_of(annotation: Any) -> Write:
     """Compile the check and the encoding of values of an annotation."""
+    scope: dict[str, Any] = {}
+    written = _written(annotation, "value", scope)
+    found: Write = compiled(f"def write(value): return {written}", scope)
+    return found
+
+
+def _written(annotation: Any, value: str, scope: dict[str, Any]) -> str:
+    """The checked encoding of a variable as a Python expression; what it names is put into the scope."""
+    name = f"_write_{len(scope)}"
     if mentions_pydantic(annotation):
         from ._pydantic import writer
 
-        return writer(annotation)
-    admission = admission_of(annotation)
-    checked = _checked_writer(annotation, admission)
-    if not admission.exact:
-        return checked
-    exact = admission.exact
-
-    def write(value: Any) -> bytes:
-        return _encode(value) if value.__class__ in exact else checked(value)
-
-    return write
+        scope[name] = writer(annotation)
+        return f"{name}({value})"
+    scope[name], scope["_encode"] = _checked_writer(annotation), _encode
+    certain = certainty_of(annotation, value, scope)
+    return f"(_encode({value}) if {certain} else {name}({value}))" if certain else f"{name}({value})"
 
 
 def reader_of(annotation: Any) -> Read:
@@ -176,9 +182,9 @@ def _cached_reader(annotation: Any) -> Read:
     return reader_of(annotation)
 
 
-def _checked_writer(annotation: Any, admission: Admission) -> Write:
+def _checked_writer(annotation: Any) -> Write:
     """Check the class, write, read back; and refuse times without a zone, which reading cannot tell."""
-    read, naive, classes = reader_of(annotation), naive_finder(annotation), admission.classes
+    read, naive, classes = reader_of(annotation), naive_finder(annotation), admission_of(annotation).classes
 
     def write(value: Any) -> bytes:
         if classes is not None and not isinstance(value, classes):
@@ -189,13 +195,7 @@ def _checked_writer(annotation: Any, admission: Admission) -> Write:
         read(raw)
         return raw
 
-    def write_moment(value: Any) -> bytes:
-        # a plain aware datetime needs no reading back
-        if value.__class__ is admission.moment and value.tzinfo is not None:
-            return _encode(value)
-        return write(value)
-
-    return write_moment if admission.moment else write
+    return write
 
 
 def _absent(name: str, default: Any, erased: AbstractSet[str]) -> Any:
@@ -212,11 +212,20 @@ def _readers(definition: EventDefinition, *, keyword_only: bool) -> Readers:
     return [(found.name, reader_of(found.annotation), found.default) for found in wanted]
 
 
-def _compiled_encode(writers: Sequence[tuple[str, Write]]) -> Callable[[Mapping[str, Any]], dict[str, bytes]]:
-    """All arguments of an event in one call: no loop, no names to keep."""
-    scope = {f"_{n}": write for n, (_, write) in enumerate(writers)}
-    items = ", ".join(f"{name!r}: _{n}(given[{name!r}])" for n, (name, _) in enumerate(writers))
-    found: Callable[[Mapping[str, Any]], dict[str, bytes]] = compiled(f"def encode(given): return {{{items}}}", scope)
+def _compiled_encode(
+    definition: EventDefinition, slowly: Callable[[Mapping[str, Any]], dict[str, bytes]]
+) -> Callable[[Mapping[str, Any]], dict[str, bytes]]:
+    """All arguments of an event in one call, those that certainly fit without another one."""
+    scope: dict[str, Any] = {"_refused": _REFUSED, "_slowly": slowly}
+    lines = [f"  {found.name}_ = given[{found.name!r}]" for found in definition.parameters]
+    items = [
+        f"{found.name!r}: {_written(found.annotation, f'{found.name}_', scope)}" for found in definition.parameters
+    ]
+    source = "\n".join(
+        ["def encode(given):", " try:", *lines, f"  return {{{', '.join(items)}}}", " except _refused:",
+         "  pass", " return _slowly(given)"]
+    )  # fmt: skip
+    found: Callable[[Mapping[str, Any]], dict[str, bytes]] = compiled(source, scope)
     return found
 
 

@@ -48,7 +48,8 @@ NO_DETAILS = Details()
 class Record(Struct, frozen=True, kw_only=True, gc=False):
     """An event on its way into a stream; `arguments` are encoded, `produced_at` is in microseconds since 1970.
 
-    `erased` names arguments of a copy that were erased from its source.
+    `erased` names arguments of a copy that were erased from its source. `fresh`: its message id was just made for
+    it, so where that is stored, this record was.
     """
 
     message_id: str
@@ -59,6 +60,7 @@ class Record(Struct, frozen=True, kw_only=True, gc=False):
     ordering_key: str | None = None
     details: Details = NO_DETAILS
     erased: frozenset[str] = frozenset()
+    fresh: bool = False
 
     @property
     def size(self) -> int:

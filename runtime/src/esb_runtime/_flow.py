@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from ._envelope import NO_DETAILS, Details
 from ._errors import MessageIdReused, UsageError
-from ._identifiers import checked_message_id, new_message_id
+from ._identifiers import checked_message_id
 
 
 class _Chosen(Struct):
@@ -83,11 +83,11 @@ def current_deadline() -> float | None:
     return _deadline.get()
 
 
-def take_message_id() -> str:
-    """The id of the event being produced: the caller's, once, else a new one."""
+def take_chosen_id() -> str | None:
+    """The message id that a caller chose for the event being produced, once; None when nobody did."""
     chosen = _chosen.get()
     if chosen is None:
-        return new_message_id()
+        return None
     if chosen.used:
         raise MessageIdReused(chosen.value)
     chosen.used = True

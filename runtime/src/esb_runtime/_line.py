@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Generator, Iterable, Sequence
 from random import random
 from typing import Protocol
@@ -18,13 +19,17 @@ from ._ports import Appended
 MAX_RECORDS = 256
 """Events per round trip: enough to make the round trip's cost vanish, few enough not to block the server (1 ms)."""
 MAX_BYTES = 1024 * 1024
+LEAST_SHARE = 32
+"""Events that are worth a round trip of their own, so that the server works while their callers make the next ones."""
 
 
 class Writer(Protocol):
     """Writes records (an outbox)."""
 
-    async def attempt(self, stream: str, records: Sequence[Record], *, until: float) -> list[Appended]:
-        """Append once; an outage is the outcome of every record."""
+    async def attempt(
+        self, stream: str, records: Sequence[Record], *, until: float, before: Record | None = None
+    ) -> list[Appended]:
+        """Append once, only if `before` is stored by then; an outage is the outcome of every record."""
         ...
 
     def gave_up(self, trouble: ChannelUnavailable) -> ChannelUnavailable:
@@ -38,30 +43,45 @@ class _Call(Struct, eq=False):
     record: Record
     future: asyncio.Future[EventKey]
     until: float
+    tried: bool = False
+
+
+class _Turn(Struct, eq=False):
+    """Calls on their way together. `landmark` is a record that is stored exactly if they were written."""
+
+    calls: list[_Call]
+    landmark: Record | None
+    outcomes: asyncio.Task[list[Appended]]
 
 
 class Line:
-    """The calls that wait for one stream."""
+    """The calls that wait for one stream.
 
-    def __init__(self, stream: str, outbox: Writer) -> None:
+    With `chained`, two turns are on their way at a time: the second one is written only if the first one was.
+    """
+
+    def __init__(self, stream: str, outbox: Writer, *, chained: bool) -> None:
         self._stream = stream
         self._outbox = outbox
+        self._chained = chained
         self._calls: list[_Call] = []
-        self._busy = False
+        self._turns: deque[_Turn] = deque()
+        self.busy = False
+        """Whether something is on its way, so that what comes now has to wait for its turn."""
         self._writer: asyncio.Task[None] | None = None
 
     async def send(self, record: Record, *, until: float) -> EventKey:
         """Store a record. On an idle line its caller writes it: a task that did would cost two rounds of the loop."""
-        if self._busy:
-            return await self._waiting(record, until)
-        self._busy = True
+        if self.busy:
+            return await self.join(record, until)
+        self.busy = True
         again: asyncio.Future[EventKey] | None = None
         try:
             outcome = (await self._outbox.attempt(self._stream, (record,), until=until))[0]
             if isinstance(outcome, ChannelUnavailable):
-                again = self._waiting(record, until, first=True)
+                again = self.join(record, until, first=True)
         finally:
-            self._busy = False
+            self.busy = False
             self._go_on()
         if again is not None:
             return await again
@@ -69,73 +89,111 @@ class Line:
             raise outcome.for_call(record.message_id) if isinstance(outcome, ChannelError) else outcome
         return outcome
 
-    def _waiting(self, record: Record, until: float, *, first: bool = False) -> asyncio.Future[EventKey]:
+    def join(self, record: Record, until: float, *, first: bool = False) -> asyncio.Future[EventKey]:
+        """Wait for a turn on a line that is busy; `first` for a record that was tried and comes before all others."""
         future: asyncio.Future[EventKey] = asyncio.get_running_loop().create_future()
-        self._calls.insert(0 if first else len(self._calls), _Call(record, future, until))
+        self._calls.insert(0 if first else len(self._calls), _Call(record, future, until, first))
         return future
 
     def _go_on(self) -> None:
         """Have a task write what waits."""
         if self._calls:
-            self._busy = True
+            self.busy = True
             self._writer = asyncio.get_running_loop().create_task(self._write())
 
     async def _write(self) -> None:
-        """Write what waits, chunk by chunk; calls that come meanwhile form the next chunk."""
+        """Write what waits, turn by turn; calls that come meanwhile form the next turn."""
         waits = pauses()
         try:
-            while self._calls:
-                trouble = await self._write_chunk()
+            while self._calls or self._turns:
+                self._send_off()
+                trouble = await self._settle()
                 if trouble is None:
                     waits = pauses()
-                    if not self._calls:
-                        await asyncio.sleep(0)  # who was told just now may have the next event at hand: a full chunk
+                    await asyncio.sleep(0)  # who was told just now may have the next event at hand: a full turn
                     continue
                 now = time.monotonic()
                 self._give_up(trouble, now)
                 if self._calls:
                     await asyncio.sleep(min(next(waits), max(self._calls[0].until - now, 0.0)))
         finally:
-            self._busy, self._writer = False, None
+            self.busy, self._writer = False, None
+            for turn in self._turns:
+                turn.outcomes.cancel()
+                self._calls += turn.calls
             for call in self._calls:
                 call.future.cancel()
+            self._turns.clear()
             self._calls.clear()
 
-    async def _write_chunk(self) -> ChannelUnavailable | None:
-        """One try for the first calls; those that met an outage stay, and it is returned."""
-        self._calls[:MAX_RECORDS] = [call for call in self._calls[:MAX_RECORDS] if not call.future.done()]
-        if not self._calls:
-            return None
-        records = next(chunks([call.record for call in self._calls[:MAX_RECORDS]]))
-        turn = self._calls[: len(records)]
-        try:
-            outcomes: Sequence[EventKey | Exception] = await self._outbox.attempt(
-                self._stream, records, until=turn[0].until
-            )
-        except Exception as error:  # noqa: BLE001 - whatever a payload store raises belongs to its callers
-            outcomes = [error] * len(turn)
-        self._calls[: len(turn)] = [
-            call
-            for call, outcome in zip(turn, outcomes, strict=True)
-            if isinstance(outcome, ChannelUnavailable) or not _told(call, outcome)
-        ]
-        return trouble_in(outcomes)
+    def _send_off(self) -> None:
+        """Let calls take their turn, as far as there may be one more on its way.
+
+        Of many calls and nothing on its way, half go at once and half behind them: from then on the server has one
+        half while the callers of the other one, who were just told, make their next events.
+        """
+        while self._calls and len(self._turns) < 2:
+            before = self._turns[0].landmark if self._turns else None
+            if self._turns and before is None:
+                return
+            waiting = len(self._calls)
+            halved = self._chained and not self._turns and 2 * LEAST_SHARE <= waiting < 2 * MAX_RECORDS
+            self._take_turn(waiting // 2 if halved else MAX_RECORDS, before)
+
+    def _take_turn(self, most: int, before: Record | None) -> None:
+        """Send the first calls, behind a record that has to be stored before them."""
+        self._calls[:most] = [call for call in self._calls[:most] if not call.future.done()]
+        records = next(chunks([call.record for call in self._calls[:most]]), ())
+        calls, self._calls = self._calls[: len(records)], self._calls[len(records) :]
+        if not calls:
+            return
+        fresh = (call.record for call in calls if call.record.fresh and not call.tried)
+        landmark = next(fresh, None) if self._chained else None
+        for call in calls:
+            call.tried = True
+        attempt = self._outbox.attempt(self._stream, records, until=calls[0].until, before=before)
+        self._turns.append(_Turn(calls, landmark, asyncio.get_running_loop().create_task(attempt)))
+
+    async def _settle(self) -> ChannelUnavailable | None:
+        """Tell the calls of the first turn. Those that met an outage come back, and those of the turn behind it too."""
+        trouble: ChannelUnavailable | None = None
+        again: list[_Call] = []
+        while self._turns:
+            turn = self._turns[0]
+            try:
+                outcomes: Sequence[EventKey | Exception] = await turn.outcomes
+            except Exception as error:  # noqa: BLE001 - whatever a payload store raises belongs to its callers
+                outcomes = [error] * len(turn.calls)
+            self._turns.popleft()
+            for call, outcome in zip(turn.calls, outcomes, strict=True):
+                if isinstance(outcome, ChannelUnavailable):
+                    again.append(call)
+                    trouble = trouble or outcome
+                else:
+                    _tell(call, outcome)
+            if trouble is None:
+                return None
+        self._calls[:0] = again
+        return trouble
 
     def _give_up(self, trouble: ChannelUnavailable, now: float) -> None:
         """Fail the calls whose own deadline is over; the others go on waiting."""
         error = self._outbox.gave_up(trouble)
-        self._calls = [call for call in self._calls if call.until > now or not _told(call, error)]
+        for call in self._calls:
+            if call.until <= now:
+                _tell(call, error)
+        self._calls = [call for call in self._calls if call.until > now]
 
 
-def _told(call: _Call, outcome: EventKey | Exception) -> bool:
+def _tell(call: _Call, outcome: EventKey | Exception) -> None:
     """Tell a call its outcome, unless its caller is gone."""
-    if not call.future.done():
-        if isinstance(outcome, Exception):
-            own = outcome.for_call(call.record.message_id) if isinstance(outcome, ChannelError) else outcome
-            call.future.set_exception(own)
-        else:
-            call.future.set_result(outcome)
-    return True
+    if call.future.done():
+        return
+    if isinstance(outcome, Exception):
+        own = outcome.for_call(call.record.message_id) if isinstance(outcome, ChannelError) else outcome
+        call.future.set_exception(own)
+    else:
+        call.future.set_result(outcome)
 
 
 def trouble_in(outcomes: Iterable[EventKey | Exception]) -> ChannelUnavailable | None:

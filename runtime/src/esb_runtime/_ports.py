@@ -355,6 +355,23 @@ class Copies(Struct, frozen=True, kw_only=True):
 
 
 @runtime_checkable
+class Chain(Protocol):
+    """A channel that takes a write while the one before it is still under way, without giving up their order."""
+
+    @property
+    def can_append_after(self) -> bool:
+        """Whether it does, as it is set up."""
+        ...
+
+    async def append_after(self, before: Record, stream: str, records: Sequence[Record]) -> list[Appended]:
+        """As `Channel.append`, if the stream holds `before` by then; else nothing is stored.
+
+        In that case, `ChannelUnavailable` is raised: `before` was refused, or nothing is known of it.
+        """
+        ...
+
+
+@runtime_checkable
 class Copier(Protocol):
     """A channel that copies events between its own streams by itself, so that payloads need not leave it."""
 

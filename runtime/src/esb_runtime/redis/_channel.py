@@ -17,6 +17,7 @@ from .._identifiers import EventKey
 from .._inspection import Inspection
 from .._ports import (
     Appended,
+    Chain,
     Channel,
     Confirmation,
     Copier,
@@ -50,13 +51,17 @@ DEDUP = timedelta(hours=1)
 SKIPPED = 10
 """Entries that one blocking read looks at, to find one that is for everybody."""
 
+LEAST_DEDUP = 1000
+"""Milliseconds that a message id is remembered for sure: far longer than two writes on one connection take."""
+MAX_UNPACKED = 1000
+"""Words that Lua hands to one command without trouble (it can hold several times as many)."""
 SHAPES = 1000
 """Kinds of records whose layout is kept."""
 _PLAIN = range(ord("0"), ord("9") + 1)
 """First bytes of the id of an entry that was just written."""
 
 
-class RedisChannel(Channel, Copier, Peeker):
+class RedisChannel(Channel, Chain, Copier, Peeker):
     """Events in Redis Streams; payloads beside them in hashes, inside the entries, or in an external store.
 
     `placement` says where new payloads go; EXTERNAL means the first of `stores`. Reading follows each entry, so one
@@ -89,12 +94,48 @@ class RedisChannel(Channel, Copier, Peeker):
 
     async def append(self, stream: str, records: Sequence[Record], *, together: bool = False) -> list[Appended]:
         """Store records in one atomic step; see `Channel.append`."""
+        if len(records) == 1 and self._placement is Placement.BESIDE:
+            reply = await self._append_one(stream, records[0])
+            if reply is not None:
+                return [EventKey(stream=stream, id=reply.decode())]
         if self._placement is Placement.EXTERNAL:
             await self._save(self._stores[0], stream, records)
+        return await self._append(stream, records, together=together)
+
+    @property
+    def can_append_after(self) -> bool:
+        """Unless payloads are saved before, or the record of a message id may be gone at once."""
+        return self._placement is Placement.BESIDE or (
+            self._placement is Placement.INLINE and self._dedup >= LEAST_DEDUP
+        )
+
+    async def append_after(self, before: Record, stream: str, records: Sequence[Record]) -> list[Appended]:
+        """Store records if another one is there; see `Chain.append_after`."""
+        return await self._append(stream, records, before=before)
+
+    async def _append_one(self, stream: str, record: Record) -> bytes | None:
+        """One call after another is what most programs do: they get the shortest script. None: nothing was stored."""
+        entry = _wire.entry_words(record, _wire.HASH)
+        words: list[Word] = [len(entry), *entry]
+        for pair in record.arguments.items():
+            words += pair
+        if record.erased or len(words) > MAX_UNPACKED:
+            return None
+        key = _keys.record_prefix(stream, beside=True) + record.message_id
+        reply: bytes | None = await self._commands.run("append_one", (stream, key), words)
+        return reply
+
+    async def _append(
+        self, stream: str, records: Sequence[Record], *, together: bool = False, before: Record | None = None
+    ) -> list[Appended]:
         beside, store = self._placement is Placement.BESIDE, self._store_name
         prefix = _keys.record_prefix(stream, beside=beside)
         own = [prefix + record.message_id for record in records]
-        queue = [_keys.drop_key(stream, store)] if self._placement is Placement.EXTERNAL else []
+        keys = [stream, *own]
+        if self._placement is Placement.EXTERNAL:
+            keys.append(_keys.drop_key(stream, store))
+        if before is not None:
+            keys.append(prefix + before.message_id)
         # names are said once per kind of event in the call, so that an event costs its values only
         shapes: dict[tuple[object, ...], int] = {}
         heads: list[Word] = []
@@ -112,7 +153,8 @@ class RedisChannel(Channel, Copier, Peeker):
                 if record.erased:
                     words.append(_wire.erased_names(record.erased))
         options: list[Word] = ["hash" if beside else "record", int(together), self._dedup, len(records), len(shapes)]
-        replies: list[Any] = await self._commands.run("append", (stream, *own, *queue), (*options, *heads, *words))
+        options.append(0 if before is None else len(keys))
+        replies: list[Any] = await self._commands.run("append", keys, (*options, *heads, *words))
         if replies and replies[0] and replies[0].startswith(b"!READONLY"):
             self._commands.forget_connections()
         return [

@@ -260,6 +260,8 @@ def _answered(endpoint: str, error: errors.ResponseError, stream: str, group: st
         return OwnershipLost(stream, group)
     if "ESBGROUP" in text:
         return GroupBusy(stream, group, text.partition("ESBGROUP ")[2].partition(" script:")[0])
+    if "ESBBEFORE" in text:
+        return ChannelUnavailable(endpoint, "the write before this one was not answered yet")
     if "NOGROUP" in text:
         return GroupLost(stream, group)
     if "WRONGTYPE" in text:

@@ -60,13 +60,25 @@ _TEXT_HEADS = {0xD9: 2, 0xDA: 3, 0xDB: 5}
 
 def entry_words(record: Record, store: str) -> list[bytes | str | int]:
     """The names and values of the entry that stands for a record whose payload lies in `store`."""
-    names, values = entry_names(record, store), entry_values(record, store)
-    return [*entry_head(record), *(word for pair in zip(names, values, strict=True) for word in pair)]
+    words = [*entry_head(record), MESSAGE_ID, record.message_id, PRODUCED_AT, record.produced_at]
+    if record.ordering_key is not None:
+        words += (ORDERING_KEY, record.ordering_key)
+    if record.details is not NO_DETAILS:
+        words += (DETAILS, _encode(record.details))
+    if store != HASH:
+        words += (STORE, store)
+    if store == INLINE:
+        words += (PAYLOAD, inline_payload(record.arguments))
+    return words
 
 
 def entry_head(record: Record) -> tuple[bytes | str | int, ...]:
     """The entry's first names and values: the same for every event of a kind."""
     return (FORMAT, CURRENT_FORMAT, EVENT, record.event, VERSION, record.version)
+
+
+HEAD = 6
+"""Words of the head."""
 
 
 def entry_shape(record: Record) -> tuple[object, ...]:
@@ -75,32 +87,16 @@ def entry_shape(record: Record) -> tuple[object, ...]:
     return (record.event, record.version, has_key, has_details, bool(record.erased), *record.arguments)
 
 
-def entry_names(record: Record, store: str) -> list[bytes]:
-    """The names after the head, in the order of `entry_values`."""
-    names = [MESSAGE_ID, PRODUCED_AT]
-    if record.ordering_key is not None:
-        names.append(ORDERING_KEY)
-    if record.details is not NO_DETAILS:
-        names.append(DETAILS)
-    if store != HASH:
-        names.append(STORE)
-    if store == INLINE:
-        names.append(PAYLOAD)
-    return names
-
-
 def entry_values(record: Record, store: str) -> list[bytes | str | int]:
-    """The values after the head."""
-    values: list[bytes | str | int] = [record.message_id, record.produced_at]
-    if record.ordering_key is not None:
-        values.append(record.ordering_key)
-    if record.details is not NO_DETAILS:
-        values.append(_encode(record.details))
-    if store != HASH:
-        values.append(store)
-    if store == INLINE:
-        values.append(inline_payload(record.arguments))
-    return values
+    """The values after the head; what they are called is the same for records of one shape."""
+    if record.ordering_key is None and record.details is NO_DETAILS and store == HASH:  # as most of them
+        return [record.message_id, record.produced_at]
+    return entry_words(record, store)[HEAD + 1 :: 2]
+
+
+def entry_names(record: Record, store: str) -> list[bytes | str | int]:
+    """The names after the head, in the order of `entry_values`."""
+    return entry_words(record, store)[HEAD::2]
 
 
 def copy_values(stored: Stored) -> tuple[bytes | str | int, ...]:

@@ -1,14 +1,16 @@
 -- Stores records in order. Scripts have no rollback, so whatever can refuse a record is looked at before its write.
 -- KEYS: the stream, then one key per record that knows its message id (its payload hash, or a dedup record); then, where
---       payloads lie in an external store, the queue of those that no entry followed yet
+--       payloads lie in an external store, the queue of those that no entry followed yet; then, where one is named, the
+--       key of a record that has to be there
 -- ARGV: 'hash' or 'record' | 1 when the first refusal refuses all | dedup window in ms | the number of records | how
---       many shapes
+--       many shapes | which key has to be there, or 0
 --       then per shape: the sizes of its three parts | words that begin the entry | further names | payload names
 --       then per record: the number of its shape | values of the further names, the message id first | payload values
 -- returns per record: its id, '=' and the first call's id, or '!' and why it was refused
 local hash, together, window = ARGV[1] == 'hash', ARGV[2] == '1', ARGV[3]
-local count, replies, known = tonumber(ARGV[4]), {}, {}
-local queue = KEYS[count + 2]
+local count, before, replies, known = tonumber(ARGV[4]), tonumber(ARGV[6]), {}, {}
+if before > 0 and redis.call('EXISTS', KEYS[before]) == 0 then return redis.error_reply('ESBBEFORE') end
+local queue = before ~= count + 2 and KEYS[count + 2]
 -- nearly always none of them is known, which one command tells (of as many as Lua can hand to one)
 local some = count > 5000 or count > 0 and redis.call('EXISTS', unpack(KEYS, 2, count + 1)) > 0
 -- what is no stream refuses the first XADD, unless there is none
@@ -29,7 +31,7 @@ for n = 2, some and count + 1 or 1 do
 end
 
 -- a shape is the two commands of its records; each record only puts its values between the names
-local at, shapes = 6, {}
+local at, shapes = 7, {}
 for n = 1, tonumber(ARGV[5]) do
   local begin, further, payload = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
   local entry, fields = { 'XADD', KEYS[1], '*' }, { 'HSET', '', '@', '' }
