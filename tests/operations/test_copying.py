@@ -56,7 +56,7 @@ async def numbers(operations: Operations, stream: str) -> list[int]:
 
 async def test_what_cannot_be_copied_holds_up_what_comes_behind_it(operations: Operations, raw: Connection) -> None:
     """Events without a payload, at the ends of steps and pages too, are left out; all others come in order."""
-    broken = {0, 124, 125, 300, 499, 500, 999, 1_100, EVENTS - 1}
+    broken = {0, 49, 50, 300, 499, 500, 999, 1_100, EVENTS - 1}
     for number in broken:
         await raw.call("DEL", f"{{s}}:p:m{number}")
     await raw.call("SET", "{s}:p:m777", "no hash")

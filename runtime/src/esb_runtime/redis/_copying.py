@@ -11,8 +11,9 @@ from . import _keys, _wire
 from ._connection import Connection
 from ._frames import Word
 
-PER_CALL = 125
-"""Events per step: the server is blocked for well under five milliseconds."""
+PER_CALL = 50
+"""Events per step: the server is blocked for about a millisecond, and what it gathers until the step's end stays in its
+processor's caches."""
 
 
 async def copied(
