@@ -67,20 +67,21 @@ class Sending(Struct, eq=False):
 
     def _start(self) -> Coroutine[Any, Any, EventKey]:
         if self.running is None:
-            if self.taken:
-                raise RuntimeError("an event that was sent cannot be sent again")
-            self.taken = True
+            self._take()
             self.running = self.outbox.send(self)
         return self.running
 
+    def _take(self) -> None:
+        if self.taken:
+            raise RuntimeError("an event that was sent cannot be sent again")
+        self.taken = True
+
     def __await__(self) -> Generator[Any, Any, EventKey]:
         """Send it; the result is its key."""
-        if not self.taken:
-            joined = self.outbox.joined(self)
-            if joined is not None:
-                self.taken = True
-                return joined.__await__()
-        return self._start().__await__()
+        if self.running is not None:
+            return self.running.__await__()
+        self._take()
+        return self.outbox.outcome(self).__await__()
 
     def send(self, value: Any, /) -> Any:
         """Part of the coroutine protocol: tasks drive it."""
@@ -136,11 +137,20 @@ class Outbox:
 
     async def send(self, sending: Sending) -> EventKey:
         """Store one event; returns when the channel has it. Calls that wait at the same time share a round trip."""
+        return await self.outcome(sending)
+
+    def outcome(self, sending: Sending) -> Awaitable[EventKey]:
+        """What `send` awaits: with the fewest coroutines between, as there are many calls."""
         limit = current_deadline()
+        if limit is not None or sending.durability is not None:
+            return self._assured(sending, limit)
+        line, until = self._line(sending.stream), time.monotonic() + self._deadline
+        return line.join(sending.record, until) if line.busy else line.send(sending.record, until=until)
+
+    async def _assured(self, sending: Sending, limit: float | None) -> EventKey:
+        """An event that has to be durable, or a call that has a limit of its own."""
         until = time.monotonic() + (self._deadline if limit is None else limit)
         if sending.durability is None:
-            if limit is None:  # as nearly every call: one coroutine less between it and its reply
-                return await self._line(sending.stream).send(sending.record, until=until)
             return await self._stored(sending, until, limit)
         try:
             await self._required(sending.durability, until)
@@ -148,13 +158,6 @@ class Outbox:
             return (await self._durable([(sending, key)], sending.durability, until, limit))[0]
         except ChannelError as error:
             raise error.for_call(sending.record.message_id) from None
-
-    def joined(self, sending: Sending) -> asyncio.Future[EventKey] | None:
-        """Its outcome, where all it has to do is to join the others that wait for their line; else None."""
-        if sending.durability is not None or current_deadline() is not None:
-            return None
-        line = self._lines.get(sending.stream)
-        return line.join(sending.record, time.monotonic() + self._deadline) if line is not None and line.busy else None
 
     async def batch(self, sendings: Sequence[Sending]) -> list[EventKey]:
         """Store events of any streams in order: all or none of each stream and chunk. Raises the first refusal."""
