@@ -137,6 +137,24 @@ async def tell(heard: Heard, server: RedisServer) -> None:
             await heard.until(_names.LAG, lambda values: values == [0, 0])
 
 
+async def test_calls_that_wait_for_each_other(heard: Heard, redis_server: RedisServer) -> None:
+    """Calls that share a round trip have a span each, and each event its own trace parent."""
+    redis_server.clear()
+    where = {"endpoint": redis_server.endpoint.display, "password": redis_server.endpoint.password}
+    async with Backbone.connect(**where, telemetry=heard.telemetry) as backbone:
+        shop = Shop.producer(backbone)
+
+        async def customer() -> None:
+            for _ in range(3):
+                await shop.ordered(SECRET)
+
+        await asyncio.gather(*(customer() for _ in range(40)))
+        sends = [span for span in heard.finished() if span.kind is SpanKind.PRODUCER]
+        assert len(sends) == 120
+        parents = {delivery.metadata.trace["traceparent"] async for delivery in backbone.read(Shop)}
+    assert len(parents) == 120
+
+
 async def test_one_trace_runs_through_the_streams(heard: Heard, redis_server: RedisServer) -> None:
     """Request, send, process, and the send of the event that the handler produced; a batch call links to it."""
     await tell(heard, redis_server)

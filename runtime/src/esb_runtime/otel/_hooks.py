@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import timedelta
 
@@ -23,11 +23,14 @@ class TracedOutbox(Outbox):
         super().__init__(channel, deadline=deadline)
         self._instruments = instruments
 
-    async def send(self, sending: Sending) -> EventKey:
+    def outcome(self, sending: Sending) -> Awaitable[EventKey]:
         """One event: a span of its own."""
+        return self._told(sending)
+
+    async def _told(self, sending: Sending) -> EventKey:
         with self._instruments.sending(sending.stream, [sending.record]) as carrier:
             _carry(sending, carrier)
-            return await super().send(sending)
+            return await super().outcome(sending)
 
     async def batch(self, sendings: Sequence[Sending]) -> list[EventKey]:
         """Many events: a span per stream."""
