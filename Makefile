@@ -45,7 +45,7 @@ docs: dev-venv ## write the generated pages: the command line, the public names
 	@$(BIN)/python docs/generate.py
 
 golden: dev-venv ## write what every command prints into tests/cli/golden; look at the difference before committing it
-	@ESB_GOLDEN=write $(BIN)/pytest -q tests/cli/test_golden.py
+	@ESB_GOLDEN=write $(BIN)/pytest -q tests/cli/test_golden.py tests/cli/test_golden_workspace.py
 
 dist: dev-venv ## sdists and wheels of both distributions, in dist/
 	@rm -rf dist

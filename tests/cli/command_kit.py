@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import redis
 import warm
 
 from esb_runtime.operations import Operations
@@ -158,3 +159,10 @@ class Esb:
             text=True,
             encoding="utf-8",
         )
+
+
+def next_millisecond(server: redis.Redis) -> None:
+    """Wait until ids of the server are later than all that it gave so far, in every stream."""
+    now = server.time()
+    while server.time() < (now[0], now[1] + 1000):
+        pass

@@ -3,31 +3,27 @@
 The commands are read from the application: one without a line in `LINES` fails. `make golden` (or `ESB_GOLDEN=write` in
 front of this test) writes the files anew; look at them before they are committed.
 
-What differs between runs is replaced: the n-th id by the n-th number, times, ages, ports, sizes, versions, paths.
-Columns that hold such a value lose their width, so more than one blank counts as two.
+Commands that make, change or run a workspace do so in `test_golden_workspace.py`; here they are refused.
 """
 
 from __future__ import annotations
 
-import os
-import re
 import shlex
-import sys
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 import redis
 import typer
-from command_kit import ORDER, Esb
+from command_kit import ORDER, Esb, next_millisecond
 from command_tree import leaves
+from golden_kit import ALONE, GOLDEN, compare, normaliser, transcript
 from group_kit import consume, take
+from test_golden_workspace import SESSIONS
 
 from esb_cli.app import build
 from esb_runtime.redis._keys import failures_key, lease_key
 
-GOLDEN = Path(__file__).parent / "golden"
 FORMS = ("table", "json", "raw", "template")
 LINES: dict[str, tuple[str, ...]] = {
     "new": ("new acme --uri orders -n acme.orders -e Order --consumer-group 7* --defaults", "new acme --defaults"),
@@ -136,8 +132,10 @@ def place(workspace: Esb, server: redis.Redis) -> dict[str, str]:
     """A stream with groups in every state, another one with garbage; what the words in braces stand for."""
     packed = [("packed", 2, {"email": f"{who}@example.org", "count": n}) for n, who in enumerate(["ann", "bob"], 1)]
     keys = workspace.seed("shop", *packed, ("ordered", 1, ORDER), ("packed", 1, {"email": "eve@example.org"}))
+    next_millisecond(server)
     workspace.seed("other", ("told", 1, {"text": "a b", "nothing": None}), ("told", 1, {"list": [1, 2.5, "x"]}))
     server.xadd("other", {"hello": "world\x1b[2J"})
+    next_millisecond(server)
     server.xgroup_create("shop", "idle", id="0")
     consume(workspace, broken=True, group="poor")
     server.xgroup_create("shop", "done", id="$")
@@ -159,16 +157,15 @@ def test_golden(name: str, workspace: Esb, server: redis.Redis, place: dict[str,
         for words in forms(name, line, place):
             if "{form}" in line:
                 restore(server, kept)
-            shown += still(transcript(workspace, words, alone=name.startswith("redis ")), figures=name == "bench")
-    file = GOLDEN / f"{name.replace(' ', '-')}.txt"
-    if os.environ.get("ESB_GOLDEN") == "write":
-        file.write_text(shown, "utf-8")
-    assert shown == file.read_text("utf-8"), "if this is meant: make golden"
+            done = workspace(*words, **(ALONE if name.startswith("redis ") else {}))
+            shown += still(transcript(words, done), figures=name == "bench")
+    compare(name, shown)
 
 
 def test_no_file_is_left_over() -> None:
-    """Each golden file belongs to a command."""
-    assert {file.stem for file in GOLDEN.iterdir()} == {name.replace(" ", "-") for name in LINES}
+    """Each golden file belongs to a command, here or in a workspace."""
+    names = {*LINES, *SESSIONS}
+    assert {file.stem for file in GOLDEN.iterdir()} == {name.replace(" ", "-") for name in names}
 
 
 def forms(name: str, line: str, place: dict[str, str]) -> Iterator[list[str]]:
@@ -179,14 +176,6 @@ def forms(name: str, line: str, place: dict[str, str]) -> Iterator[list[str]]:
     for form in FORMS:
         template = f"--template '{TEMPLATES[name]}'" if form == "template" else f"-o {form}"
         yield shlex.split(line.format(**place, form=template))
-
-
-def transcript(esb: Esb, words: list[str], *, alone: bool) -> str:
-    """What somebody sees who runs a command in a pipe: what it prints, and behind `2>` what it says."""
-    done = esb(*words, **({"REDIS_EVENT_SOURCE_ENDPOINT": ""} if alone else {}))
-    said = "".join(f"2> {line}\n" for line in done.stderr.splitlines())
-    code = f"exit code {done.returncode}\n" if done.returncode else ""
-    return f"$ esb {shlex.join(words)}\n{done.stdout}{said}{code}\n"
 
 
 def snapshot(server: redis.Redis) -> dict[bytes, tuple[int, Any]]:
@@ -200,53 +189,3 @@ def restore(server: redis.Redis, kept: dict[bytes, tuple[int, Any]]) -> None:
     server.flushall()
     for key, (ttl, value) in kept.items():
         server.restore(key, ttl, value)
-
-
-VARYING = (
-    (re.compile(r"\d{4}-\d\d-\d\d[T ][\d:.]+(Z| ?[+-]\d{2}:?\d{2})?"), "<time>"),
-    (re.compile(r"── \d{4}-\d\d-\d\d ──"), "── <day> ──"),
-    (re.compile(r"-- \d{4}-\d\d-\d\d --"), "-- <day> --"),
-    (re.compile(r"\b\d\d:\d\d:\d\d\.\d{3}\b"), "<clock>"),
-    (re.compile(r"\b\d+(\.\d+)?(ms|s|m|h)( ago)?\b|\bjust now\b"), "<ago>"),
-    (re.compile(r'("(?:idle|memory|pid)": )[\d.]+'), r"\1<n>"),
-    (re.compile(r"^((?:other|shop)\t\d\t)\d+(?=\t\d\t)", re.MULTILINE), r"\1<n>"),
-    (re.compile(r"(?<=\t)0\.\d+(?=\t)"), "<n>"),
-    (re.compile(r"group_kit\.py:\d+"), "group_kit.py:<n>"),
-    (re.compile(r"((?:Valkey|Python|runtime|redis-py\W+(?:ok\W+)?(?:found\W+)?) )\d[\w.]+"), r"\1<version>"),
-    (re.compile(r"; has [A-Z, ]+"), "; has <commands>"),
-    (re.compile(r"\b\d+(\.\d+)? (B|KiB|MiB)\b"), "<size>"),
-    (re.compile(r"(127\.0\.0\.1|localhost):\d{4,5}"), r"\1:<port>"),
-    (re.compile(r"(message_id\W+)[\w-]{18}\b"), r"\1<message>"),
-    (re.compile(r"[\w.-]+-\d+-[0-9a-f]{8}\b"), "<consumer>"),
-    (re.compile(r"\b(process|pid) +\d+"), r"\1 <n>"),
-    (re.compile(r"(?<=<version>\t)\d+"), "<n>"),
-    (re.compile(r"\d+\.\d ms away"), "<n> ms away"),
-    (re.compile(r" {2,}"), "  "),
-)
-
-
-class Still(Protocol):
-    """Text without what differs between runs; `figures`: all numbers do."""
-
-    def __call__(self, text: str, *, figures: bool) -> str: ...
-
-
-def normaliser(esb: Esb) -> Still:
-    """What makes outputs of different runs equal; it counts ids from call to call."""
-    numbers: dict[str, str] = {}
-
-    def number(found: re.Match[str]) -> str:
-        return numbers.setdefault(found[0], f"<id-{len(numbers) + 1}>")
-
-    def still(text: str, *, figures: bool) -> str:
-        text = text.replace(sys.executable, "<python>")
-        text = text.replace(str(esb.folder.resolve()), "<here>").replace(str(esb.home.resolve()), "<home>")
-        text = re.sub(r"\b\d{13}-\d+\b", number, text)
-        for pattern, sign in VARYING:
-            text = pattern.sub(sign, text)
-        if figures:
-            text = re.sub(r"(?<![\w-])\d[\d,.]*(?!\w)", "<n>", text)
-            text = re.sub(r"this process|the server|the round trip", "<bound>", text)
-        return "\n".join(line.rstrip() for line in text.split("\n"))
-
-    return still

@@ -12,7 +12,7 @@ from typing import IO, Any
 import msgpack
 import pytest
 import redis
-from command_kit import ORDER, Esb
+from command_kit import ORDER, Esb, next_millisecond
 
 from esb_runtime.testing import RedisServer
 
@@ -59,13 +59,6 @@ def test_only_some_events(esb: Esb) -> None:
         "a", "a", "a", "c", "c",
     ]  # fmt: skip
     assert esb.lines("tail", "s", "-e", "zzz") == []
-
-
-def next_millisecond(server: redis.Redis) -> None:
-    """Wait until ids of the server are later than all that it gave so far, in every stream."""
-    now = server.time()
-    while server.time() < (now[0], now[1] + 1000):
-        pass
 
 
 def test_several_streams_are_merged_in_time_order(esb: Esb, server: redis.Redis) -> None:
