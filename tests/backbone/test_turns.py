@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
-from esb_runtime import Backbone, ChannelUnavailable, EventKey, message_id
+from esb_runtime import Backbone, ChannelUnavailable, EventKey, WrongKeyType, message_id
 from esb_runtime._contract import stream_key
 from esb_runtime._endpoint import Endpoint
 from esb_runtime._identifiers import entry_order
@@ -37,6 +39,29 @@ async def in_tasks(backbone: Backbone) -> list[EventKey]:
     return [key for keys in kept for key in keys]
 
 
+@asynccontextmanager
+async def forgetful(raw: Any) -> AsyncIterator[None]:
+    """A server whose memory runs out and comes back, again and again."""
+
+    over = asyncio.Event()
+
+    async def trouble() -> None:
+        while not over.is_set():
+            await raw.config_set("maxmemory", 1)
+            await asyncio.sleep(0)
+            await raw.config_set("maxmemory", 0)
+            await asyncio.sleep(0.002)
+
+    await raw.config_resetstat()
+    running = asyncio.create_task(trouble())
+    try:
+        yield
+    finally:
+        over.set()
+        await running
+    assert (await raw.info("errorstats"))["errorstat_OOM"]["count"] > 0, "the fault did happen"
+
+
 async def test_the_order_of_calls(backbone: Backbone) -> None:
     """Without faults the stream has the order of the calls, and each call got the key of its own event."""
     keys = await in_tasks(backbone)
@@ -46,27 +71,9 @@ async def test_the_order_of_calls(backbone: Backbone) -> None:
 
 async def test_a_server_that_refuses_now_and_then(redis_endpoint: Endpoint, raw: Any) -> None:
     """Memory that runs out and comes back between two turns: the second one is not written before the first one."""
-    over = asyncio.Event()
-
-    async def trouble() -> int:
-        rounds = 0
-        while not over.is_set():
-            await raw.config_set("maxmemory", 1)
-            await asyncio.sleep(0)
-            await raw.config_set("maxmemory", 0)
-            await asyncio.sleep(0.002)
-            rounds += 1
-        return rounds
-
-    async with Backbone.connect() as backbone:
-        await raw.config_resetstat()
-        running = asyncio.create_task(trouble())
+    async with Backbone.connect() as backbone, forgetful(raw):
         for _ in range(10):
             await in_tasks(backbone)
-        over.set()
-        await running
-        refused = (await raw.info("errorstats")).get("errorstat_OOM", {"count": 0})["count"]
-        assert refused > 0, "the fault did happen"
         assert await numbers(backbone) == [*range(CALLS)] * 10
 
 
@@ -80,6 +87,29 @@ async def test_a_connection_that_breaks(cut: int, redis_endpoint: Endpoint) -> N
             await in_tasks(backbone)
         assert proxy.cuts == cut + 1
         assert await numbers(backbone) == [-1, *[*range(CALLS)] * (cut + 1)]
+
+
+@pytest.mark.parametrize("at", [0, 300, 700])
+async def test_a_chunk_of_a_batch_that_is_refused(at: int, redis_endpoint: Endpoint, raw: Any) -> None:
+    """What stands behind it in the batch is not stored, though it was on its way; what stands before it is."""
+    await raw.set("{jobs}:p:taken", "no hash")
+    async with Backbone.connect() as backbone:
+        jobs = Jobs.producer(backbone)
+        calls = [jobs.job(n) for n in range(1000)]
+        with message_id("taken"):
+            calls[at].close()
+            calls[at] = jobs.job(at)
+        with pytest.raises(WrongKeyType):
+            await backbone.batch(calls)
+        assert await numbers(backbone) == list(range(at - at % 256))
+
+
+async def test_batches_while_a_server_refuses_now_and_then(redis_endpoint: Endpoint, raw: Any) -> None:
+    """Chunks of a batch keep their order, whichever of them the server refused for a moment."""
+    async with Backbone.connect() as backbone, forgetful(raw):
+        for _ in range(10):
+            await backbone.batch(Jobs.job(n) for n in range(CALLS))
+        assert await numbers(backbone) == [*range(CALLS)] * 10
 
 
 async def test_ids_that_are_known_are_no_landmark(backbone: Backbone, raw: Any) -> None:

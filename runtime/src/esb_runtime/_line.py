@@ -147,12 +147,11 @@ class Line:
         calls, self._calls = self._calls[: len(records)], self._calls[len(records) :]
         if not calls:
             return
-        fresh = (call.record for call in calls if call.record.fresh and not call.tried)
-        landmark = next(fresh, None) if self._chained else None
+        mark = landmark([call.record for call in calls if not call.tried]) if self._chained else None
         for call in calls:
             call.tried = True
         attempt = self._outbox.attempt(self._stream, records, until=calls[0].until, before=before)
-        self._turns.append(_Turn(calls, landmark, asyncio.get_running_loop().create_task(attempt)))
+        self._turns.append(_Turn(calls, mark, asyncio.get_running_loop().create_task(attempt)))
 
     async def _settle(self) -> ChannelUnavailable | None:
         """Tell the calls of the first turn. Those that met an outage come back, and those of the turn behind it too."""
@@ -194,6 +193,11 @@ def _tell(call: _Call, outcome: EventKey | Exception) -> None:
         call.future.set_exception(own)
     else:
         call.future.set_result(outcome)
+
+
+def landmark(records: Iterable[Record]) -> Record | None:
+    """Of records that are written together for the first time, one that the stream holds exactly if they were."""
+    return next((record for record in records if record.fresh), None)
 
 
 def trouble_in(outcomes: Iterable[EventKey | Exception]) -> ChannelUnavailable | None:

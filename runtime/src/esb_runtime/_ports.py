@@ -363,7 +363,9 @@ class Chain(Protocol):
         """Whether it does, as it is set up."""
         ...
 
-    async def append_after(self, before: Record, stream: str, records: Sequence[Record]) -> list[Appended]:
+    async def append_after(
+        self, before: Record, stream: str, records: Sequence[Record], *, together: bool = False
+    ) -> list[Appended]:
         """As `Channel.append`, if the stream holds `before` by then; else nothing is stored.
 
         In that case, `ChannelUnavailable` is raised: `before` was refused, or nothing is known of it.

@@ -6,6 +6,7 @@ import asyncio
 import time
 import warnings
 from abc import ABCMeta
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
 from datetime import timedelta
 from types import TracebackType
@@ -20,7 +21,7 @@ from ._errors import ChannelError, ChannelUnavailable, EsbError, NotConfirmed
 from ._events import EventDefinition
 from ._flow import current_deadline, current_details, take_chosen_id
 from ._identifiers import EventKey, message_id_at
-from ._line import Line, chunks, pauses, trouble_in
+from ._line import Line, chunks, landmark, pauses, trouble_in
 from ._patience import Patience
 from ._ports import Appended, Chain, Channel
 from ._settings import Durability
@@ -189,14 +190,30 @@ class Outbox:
     async def send_together(
         self, stream: str, records: Sequence[Record], *, until: float | None = None
     ) -> list[EventKey]:
-        """Store records of one stream in order: all or none of each chunk. Raises the first refusal."""
+        """Store records of one stream in order: all or none of each chunk. Raises the first refusal.
+
+        Two chunks are on their way at a time, where the second one can be written only if the first one was.
+        """
         keys: list[EventKey] = []
-        for chunk in chunks(records):
-            outcomes = await self._chunk(stream, chunk, until)
-            stored = [outcome for outcome in outcomes if isinstance(outcome, EventKey)]
-            if len(stored) < len(outcomes):
-                raise next(outcome for outcome in outcomes if isinstance(outcome, EsbError))
-            keys += stored
+        on_their_way: deque[asyncio.Task[list[EventKey]]] = deque()
+        before: Record | None = None
+        try:
+            for chunk in chunks(records):
+                while on_their_way and (before is None or len(on_their_way) > 1):
+                    keys += await on_their_way.popleft()
+                if on_their_way and before is not None:
+                    storing = self._chunk_behind(on_their_way[-1], before, stream, chunk, until)
+                elif len(chunk) == len(records):  # as most batches
+                    return await self._chunk(stream, chunk, until)
+                else:
+                    storing = self._chunk(stream, chunk, until)
+                on_their_way.append(_heard(asyncio.create_task(storing)))
+                before = landmark(chunk) if self._chain is not None else None
+            while on_their_way:
+                keys += await on_their_way.popleft()
+        finally:
+            for task in on_their_way:
+                task.cancel()
         return keys
 
     async def patiently(self, write: Callable[[], Awaitable[T]]) -> T:
@@ -279,7 +296,7 @@ class Outbox:
         except ChannelError as error:
             raise NotConfirmed(keys, str(durability), str(error)) from None
 
-    async def _chunk(self, stream: str, records: Sequence[Record], until: float | None) -> list[Appended]:
+    async def _chunk(self, stream: str, records: Sequence[Record], until: float | None) -> list[EventKey]:
         """Append a chunk, waiting out outages; a deadline of its own unless its caller set one."""
         seconds = self._deadline if until is None else max(until - time.monotonic(), 0.0)
         until = time.monotonic() + seconds
@@ -288,9 +305,28 @@ class Outbox:
             outcomes = await self.attempt(stream, records, until=until, least=0.0, together=True)
             trouble = trouble_in(outcomes)
             left = until - time.monotonic()
-            if trouble is None or left <= 0:
-                return outcomes if trouble is None else [self.gave_up(trouble, seconds)]
+            if trouble is None:
+                return _keys_in(outcomes)
+            if left <= 0:
+                raise self.gave_up(trouble, seconds)
             await asyncio.sleep(min(next(waits), left))
+
+    async def _chunk_behind(
+        self,
+        ahead: asyncio.Task[list[EventKey]],
+        before: Record,
+        stream: str,
+        records: Sequence[Record],
+        until: float | None,
+    ) -> list[EventKey]:
+        """Append a chunk while another one, with the record `before`, is under way; after it when that does not do."""
+        soon = time.monotonic() + self._deadline if until is None else until
+        outcomes = await self.attempt(stream, records, until=soon, least=0.0, together=True, before=before)
+        if trouble_in(outcomes) is None:
+            return _keys_in(outcomes)
+        await asyncio.wait({ahead})
+        ahead.result()  # what it was refused for is this one's reason too
+        return await self._chunk(stream, records, until)
 
     async def attempt(
         self,
@@ -307,7 +343,7 @@ class Outbox:
         try:
             with self._bounds.within(seconds):
                 if before is not None and self._chain is not None:
-                    return await self._chain.append_after(before, stream, records)
+                    return await self._chain.append_after(before, stream, records, together=together)
                 return await self._channel.append(stream, records, together=together)
         except ChannelUnavailable as error:
             return [error] * len(records)
@@ -324,3 +360,17 @@ class Outbox:
             f"{trouble.reason} (tried for {tried:.3g} s; the event may be stored, "
             "its message id, which this error carries, makes sending it again safe)",
         )
+
+
+def _keys_in(outcomes: Sequence[Appended]) -> list[EventKey]:
+    """The keys of a chunk that was stored. Raises the first refusal of one that was not."""
+    keys = [outcome for outcome in outcomes if isinstance(outcome, EventKey)]
+    if len(keys) < len(outcomes):
+        raise next(outcome for outcome in outcomes if isinstance(outcome, EsbError))
+    return keys
+
+
+def _heard(task: asyncio.Task[T]) -> asyncio.Task[T]:
+    """A task whose error nobody may come to ask for, because one before it failed first."""
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return task

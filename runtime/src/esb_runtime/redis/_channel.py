@@ -109,9 +109,11 @@ class RedisChannel(Channel, Chain, Copier, Peeker):
             self._placement is Placement.INLINE and self._dedup >= LEAST_DEDUP
         )
 
-    async def append_after(self, before: Record, stream: str, records: Sequence[Record]) -> list[Appended]:
+    async def append_after(
+        self, before: Record, stream: str, records: Sequence[Record], *, together: bool = False
+    ) -> list[Appended]:
         """Store records if another one is there; see `Chain.append_after`."""
-        return await self._append(stream, records, before=before)
+        return await self._append(stream, records, together=together, before=before)
 
     async def _append_one(self, stream: str, record: Record) -> bytes | None:
         """One call after another is what most programs do: they get the shortest script. None: nothing was stored."""

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from weakref import WeakSet
 
 import msgspec
+from msgspec import structs
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -106,7 +107,7 @@ class Outbox:
             "uri": name,
             "environment": environment,
             "event": record.event,
-            "record": msgspec.msgpack.encode(record),
+            "record": msgspec.msgpack.encode(structs.replace(record, fresh=False)),  # a relay may try it again
             "added_at": datetime.now(UTC),
         }
         try:
