@@ -134,3 +134,49 @@ def test_a_newer_format_is_named_as_such() -> None:
 def test_details_leave_out_what_is_empty() -> None:
     """Details hold only what was said, so most events store none."""
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(envelope.NO_DETAILS)) == {}
+
+
+def test_entries_read_together_are_what_each_is_alone() -> None:
+    """Kinds that take turns, keys, details, unusual orders, doubled fields and garbage among them."""
+    plain = [b"f", b"1", b"e", b"paid", b"v", b"2", b"i", b"m", b"t", b"5"]
+    entries = [
+        plain,
+        [*plain, b"k", b"ann"],
+        [*plain[:3], b"sent", *plain[4:]],
+        [*plain[:9], b"later"],
+        [*plain[:7], b"\xff", *plain[8:]],
+        [*plain, b"e", b"other"],
+        [*plain, b"k", b"\xff"],
+        [*plain[2:], *plain[:2]],
+        [*plain, b"d", msgspec.msgpack.encode(envelope.Details(correlation_id="c"))],
+        [b"f", b"9", *plain[2:]],
+        [*plain, b"@for", b"one"],
+        [b"x", b"y"],
+        [],
+    ]
+    named = [(b"%d-0" % n, words) for n, words in enumerate([*entries, *reversed(entries), *entries])]
+    alone = [_wire.stored_event("s", id_.decode(), words) for id_, words in named]
+    assert _wire.stored_events("s", named) == alone
+    assert {event.event for event in alone} >= {"paid", "sent", "other"}
+    assert {event.ordering_key for event in alone} == {None, "ann"}
+
+
+def test_payloads_read_together_are_what_each_is_alone() -> None:
+    """Names that take turns, erased ones, hashes that esb did not write, and what is no hash at all."""
+    payloads: list[list[bytes] | bytes] = [
+        [b"@", b"1-0", b"a", b"\x01", b"b", b"\x02"],
+        [b"@", b"1-0", b"b", b"\x03", b"a", b"\x04"],
+        [b"b", b"\x05", b"@", b"1-0", b"a", b"\x06"],
+        [b"@", b"1-0", b"a", b"\x07", b"@x", b"\x91\xa1b"],
+        [b"@", b"1-0", b"a", b"\x07", b"@x", b"\x91\xa1c"],
+        [b"a", b"\x08"],
+        [b"\xff", b"\x09"],
+        [b"@", b"1-0"],
+        [],
+        b"WRONGTYPE",
+    ]
+    payloads += payloads[::-1]
+    ids = [(b"%d-0" % n, [b"f", b"1", b"e", b"paid", b"v", b"2", b"i", b"m", b"t", b"5"]) for n in range(len(payloads))]
+    alone = [_wire.with_payload(e, p) for e, p in zip(_wire.stored_events("s", ids), payloads, strict=True)]
+    assert _wire.with_payloads(_wire.stored_events("s", ids), payloads) == alone
+    assert alone[0].arguments == {"a": b"\x01", "b": b"\x02"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -25,11 +26,11 @@ class Payloads:
 
     async def complete(self, stream: str, events: list[Stored]) -> list[Stored]:
         """The same events with their arguments, or with the problem that kept them away."""
-        beside = [n for n, event in enumerate(events) if _open(event) and event.store == _wire.HASH]
+        beside = [n for n, event in enumerate(events) if event.store == _wire.HASH and _open(event)]
         prefix = _keys.record_prefix(stream, beside=True) if beside else ""
         replies = await self._hashes([prefix + events[n].message_id for n in beside])
-        for n, words in zip(beside, replies, strict=True):
-            events[n] = _wire.with_payload(events[n], words)
+        for n, event in zip(beside, _wire.with_payloads([events[n] for n in beside], replies), strict=True):
+            events[n] = event
         if len(beside) < len(events):
             await self._external(stream, events)
         return events
@@ -72,10 +73,12 @@ class Payloads:
         return found
 
     async def _hashes(self, keys: Sequence[str]) -> list[Any]:
-        replies: list[Any] = []
-        for start in range(0, len(keys), SLICE):
-            replies += await self._commands.run("payloads", keys[start : start + SLICE], ())
-        return replies
+        """What these hashes hold; the calls for them go out together."""
+        if len(keys) <= SLICE:
+            return await self._commands.run("payloads", keys, ()) if keys else []
+        parts = [keys[start : start + SLICE] for start in range(0, len(keys), SLICE)]
+        replies = await asyncio.gather(*[self._commands.run("payloads", part, ()) for part in parts])
+        return [reply for part in replies for reply in part]
 
     async def _external(self, stream: str, events: list[Stored]) -> None:
         elsewhere: dict[str, list[int]] = {}

@@ -166,9 +166,8 @@ class RedisSeat(Seat):
             return []
         self._read_up_to = entries[-1][0].decode()
         stream = self._options.stream
-        events = [_wire.stored_event(stream, id_.decode(), words) for id_, words in entries]
-        own = await self._meant([Taken(stored=event) for event in await self._payloads.complete(stream, events)])
-        return await self._with_done(own)
+        events = await self._payloads.complete(stream, _wire.stored_events(stream, entries))
+        return await self._with_done(await self._meant([Taken(stored=event) for event in events]))
 
     async def _read_shared(self, count: int, block: int) -> list[Any]:
         stream, group = self._options.stream, self._options.group
@@ -216,7 +215,8 @@ class RedisSeat(Seat):
 
     async def _meant(self, taken: list[Taken]) -> list[Taken]:
         """Without what is for another group alone: to this one it is as good as handled."""
-        strange = [each for each in taken if each.stored.only_for not in ("", self._options.group)]
+        group = self._options.group
+        strange = [each for each in taken if each.stored.only_for and each.stored.only_for != group]
         if not strange:
             return taken
         ids = [(each.stored.key.id, "") for each in strange]

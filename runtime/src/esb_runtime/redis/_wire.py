@@ -34,22 +34,8 @@ INLINE = "inline"
 PAYLOAD_GONE = "the payload is gone without a trace of why"
 HASH = ""
 
-_NAMES = [FORMAT, EVENT, VERSION, MESSAGE_ID, PRODUCED_AT]
-"""What an entry has at least, in this order."""
-
-
-class _Texts(dict[bytes, str]):
-    """Names as text. A kind of event has the same few ones each time: looking them up is cheaper than decoding."""
-
-    def __missing__(self, name: bytes) -> str:
-        text = name.decode()
-        if len(self) < 10_000:  # they come from whoever writes into the stream
-            self[name] = text
-        return text
-
-
-_text_of = _Texts().__getitem__
 _encode = msgspec.msgpack.encode
+_set = msgspec.structs.force_setattr
 _details = msgspec.msgpack.Decoder(Details)
 _inline = msgspec.msgpack.Decoder(dict[str, msgspec.Raw])
 _names = msgspec.msgpack.Decoder(list[str])
@@ -79,6 +65,8 @@ def entry_head(record: Record) -> tuple[bytes | str | int, ...]:
 
 HEAD = 6
 """Words of the head."""
+_PLAIN = ([MESSAGE_ID, PRODUCED_AT], [MESSAGE_ID, PRODUCED_AT, ORDERING_KEY])
+"""Names after the head of most entries."""
 
 
 def entry_shape(record: Record) -> tuple[object, ...]:
@@ -119,17 +107,6 @@ def inline_payload(arguments: Mapping[str, bytes]) -> bytes:
 def stored_event(stream: str, id_: str, words: Sequence[bytes]) -> Stored:
     """Read an entry. Never raises: what cannot be read comes back with its `problem` and its raw fields."""
     key = EventKey(stream=stream, id=id_)
-    if len(words) == 2 * len(_NAMES) and words[::2] == _NAMES and words[1] == CURRENT_FORMAT:
-        try:  # most entries are like this, and most of reading is this
-            return Stored(
-                key=key,
-                event=words[3].decode(),
-                version=int(words[5]),
-                message_id=words[7].decode(),
-                produced_at=int(words[9]),
-            )
-        except ValueError:
-            pass  # said below
     fields = dict(zip(words[::2], words[1::2], strict=False))
     form = fields.get(FORMAT)
     only_for = fields.get(ONLY_FOR, b"").decode("utf-8", "replace")
@@ -159,6 +136,53 @@ def stored_event(stream: str, id_: str, words: Sequence[bytes]) -> Stored:
     return Stored(key=key, problem=problem, raw=fields, only_for=only_for)
 
 
+def stored_events(stream: str, entries: Iterable[tuple[bytes, Sequence[bytes]]]) -> list[Stored]:
+    """Read entries as `stored_event` does. There are few kinds of events among many: each head is read once."""
+    events: list[Stored] = []
+    heads: dict[tuple[bytes, ...], Stored] = {}
+    for id_, words in entries:
+        plain = words[HEAD::2] in _PLAIN
+        alike = heads.get(tuple(words[:HEAD])) if plain else None
+        if alike is not None:
+            try:
+                found = Stored(
+                    key=EventKey(stream=stream, id=id_.decode()),
+                    event=alike.event,
+                    version=alike.version,
+                    message_id=words[7].decode(),
+                    produced_at=int(words[9]),
+                    ordering_key=words[11].decode() if len(words) > 10 else None,
+                )
+            except ValueError:
+                found = stored_event(stream, id_.decode(), words)  # says what is wrong
+        else:
+            found = stored_event(stream, id_.decode(), words)
+            if plain and not found.problem and words[:HEAD:2] == [FORMAT, EVENT, VERSION]:
+                heads[tuple(words[:HEAD])] = found
+        events.append(found)
+    return events
+
+
+def with_payloads(events: Iterable[Stored], replies: Iterable[Sequence[bytes] | bytes]) -> list[Stored]:
+    """Complete events as `with_payload` does. Many have arguments of the same names, which are read once."""
+    whole: list[Stored] = []
+    known: dict[tuple[bytes | int, ...], list[str]] = {}
+    for event, words in zip(events, replies, strict=True):
+        names = known.get(tuple(words[::2]))
+        if names is not None:
+            arguments = dict(zip(names, words[1::2], strict=True))
+            del arguments[STORED_AT]
+            # the event was just read and is nobody else's yet; a copy of it would cost as much as reading it did
+            _set(event, "arguments", arguments)
+            whole.append(event)
+            continue
+        found = with_payload(event, words)
+        whole.append(found)
+        if not isinstance(words, bytes) and not found.problem and b"@" in words[::2] and ERASED not in words[::2]:
+            known[tuple(words[::2])] = [name.decode() for name in words[::2]]
+    return whole
+
+
 def with_payload(stored: Stored, words: Sequence[bytes] | bytes) -> Stored:
     """Complete an event with what its payload hash holds (an error's text where Redis gave one)."""
     if isinstance(words, bytes):
@@ -166,17 +190,13 @@ def with_payload(stored: Stored, words: Sequence[bytes] | bytes) -> Stored:
     if not words:
         return msgspec.structs.replace(stored, problem=PAYLOAD_GONE)
     try:
-        arguments = dict(zip(map(_text_of, words[::2]), words[1::2], strict=True))
+        arguments = dict(zip(map(bytes.decode, words[::2]), words[1::2], strict=True))
         arguments.pop("@", None)
         erased = arguments.pop("@x", None)
         names = frozenset(_names.decode(erased)) if erased else stored.erased
     except (ValueError, msgspec.MsgspecError):
         return msgspec.structs.replace(stored, problem="the payload's fields cannot be read")
-    # the event was just read and is nobody else's yet; a copy of it would cost as much as reading it did
-    msgspec.structs.force_setattr(stored, "arguments", arguments)
-    if names is not stored.erased:
-        msgspec.structs.force_setattr(stored, "erased", names)
-    return stored
+    return msgspec.structs.replace(stored, arguments=arguments, erased=names)
 
 
 def _foreign(form: bytes | None) -> str:
