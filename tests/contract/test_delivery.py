@@ -11,8 +11,8 @@ import pytest
 
 from esb_runtime import ConsumerContext, DecodeError, Delivery, EventKey, Metadata, UsageError
 from esb_runtime._codecs import codec_of
-from esb_runtime._context import CURRENT
 from esb_runtime._events import EventToken, definition_of
+from esb_runtime._flow import CURRENT
 
 from .shop import ANN, NOON, Orders, Payments, User
 

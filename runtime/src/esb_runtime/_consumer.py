@@ -8,7 +8,6 @@ import socket
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
@@ -16,11 +15,11 @@ from typing_extensions import TypedDict
 
 from ._codecs import codec_of
 from ._consumers import Fallback, Handler
-from ._context import CURRENT, ConsumerContext
+from ._context import ConsumerContext
 from ._delivery import Delivery
 from ._envelope import LATEST, Metadata, Stored, metadata_of
 from ._errors import DecodeError, UsageError
-from ._flow import handling, handling_many
+from ._flow import CURRENT
 from ._ports import Channel, Seat, SeatOptions
 from ._retainer import Retainer
 from ._retention import Retention
@@ -123,7 +122,8 @@ class Consumption:
         self._route = route
         self._group = group
         self._options = options
-        self._batches = any(one.batch is not None for known in route.handlers.values() for one in known)
+        self._known = {id_: known for id_, known in route.handlers.items() if id_[1] >= options.minimum_version}
+        self._batches = any(one.batch is not None for known in self._known.values() for one in known)
         self.skipped = 0
         """Events that nobody implemented and that were acknowledged without a handler."""
 
@@ -139,13 +139,13 @@ class Consumption:
     def handle(self, attempt: Attempt) -> Awaitable[None]:
         """One event through the middleware to its handlers; what cannot be decoded raises at once."""
         stored = attempt.stored
-        CURRENT.set(ctx := ConsumerContext(partial(self._metadata, attempt), attempt))
-        handling(stored.message_id, stored.details.correlation_id)
+        ctx = ConsumerContext(self._metadata, attempt)
+        CURRENT.set(ctx)
         if abs(stored.produced_at) > LATEST:
             _ = ctx.metadata  # raises now what the handler might never come across
         if self._options.middleware:
             return self._wrapped(ctx, attempt)
-        handlers = self._handlers(stored)
+        handlers = self._known.get((stored.event, stored.version), ())
         # no coroutine of ours around that of a single handler
         return self._call(handlers[0], ctx, attempt) if len(handlers) == 1 else self._dispatch(ctx, attempt)
 
@@ -169,8 +169,7 @@ class Consumption:
     async def handle_batch(self, attempts: Sequence[Attempt]) -> None:
         """Several events of one kind in one call (middleware wraps single events only)."""
         handler = self._handlers(attempts[0].stored)[0]
-        CURRENT.set(ConsumerContext(self._metadata(attempts[0]), attempts[0]))
-        handling_many()
+        CURRENT.set(ConsumerContext(self._metadata, attempts[0], single=False))
         deliveries = [self._delivery(attempt, handler) for attempt in attempts]
         decoded = [delivery for delivery in deliveries if await _decodes(delivery)]
         if decoded:
@@ -197,13 +196,10 @@ class Consumption:
         """The kinds of events that it handles; None for all."""
         if self._route.fallbacks:
             return None
-        known = [id_ for id_ in self._route.handlers if id_[1] >= self._options.minimum_version]
-        return frozenset(kind_of(*id_) for id_ in known)
+        return frozenset(kind_of(*id_) for id_ in self._known)
 
     def _handlers(self, stored: Stored) -> Sequence[Handler]:
-        if stored.version < self._options.minimum_version:
-            return ()
-        return self._route.handlers.get((stored.event, stored.version), ())
+        return self._known.get((stored.event, stored.version), ())
 
     def _metadata(self, attempt: Attempt) -> Metadata:
         route = self._route

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextvars import ContextVar
 from datetime import timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ._envelope import Metadata
 from ._errors import UsageError
+from ._flow import CURRENT
 
 if TYPE_CHECKING:
     from sqlalchemy import Table
@@ -52,28 +52,31 @@ class ConsumerContext:
     """One event in the hands of one handler.
 
     `metadata` is everything known about the event besides its arguments. Engines make one per event, so it holds
-    nothing else.
+    little else, and `metadata` may be what makes it of the settlement when somebody asks.
     """
 
-    __slots__ = ("_metadata", "_settlement")
+    __slots__ = ("_metadata", "_settlement", "single")
 
-    def __init__(self, metadata: Metadata | Callable[[], Metadata], settlement: Settlement) -> None:
+    def __init__(
+        self, metadata: Metadata | Callable[[Any], Metadata], settlement: Settlement, *, single: bool = True
+    ) -> None:
         self._metadata = metadata
         self._settlement = settlement
+        self.single = single
 
     @property
     def metadata(self) -> Metadata:
         """Everything known about the event besides its arguments; built when somebody asks."""
         found = self._metadata
         if not isinstance(found, Metadata):
-            found = self._metadata = found()
+            found = self._metadata = found(self._settlement)
         return found
 
     @classmethod
     def current(cls) -> ConsumerContext:
         """The context of the event being handled, anywhere below its handler. Raises `UsageError` outside of one."""
         found = CURRENT.get(None)
-        if found is None:
+        if not isinstance(found, ConsumerContext):
             raise UsageError("ConsumerContext.current() works only while an event is being handled")
         return found
 
@@ -125,7 +128,3 @@ async def first_time(metadata: Metadata, settlement: Settlement, session: Transa
 
     epoch = await settlement.group_epoch()
     return epoch is None or await recorded(session, metadata, epoch=epoch, table=table)
-
-
-CURRENT: ContextVar[ConsumerContext] = ContextVar("esb_consumer_context")
-"""Set by the engine around each handler call."""

@@ -10,12 +10,12 @@ from typing import cast
 
 from ._codecs import codec_of
 from ._consumer import Route
-from ._context import CURRENT, ConsumerContext, Settlement
+from ._context import ConsumerContext, Settlement
 from ._contract import Consume, EventContract
 from ._delivery import Delivery
 from ._envelope import Stored, metadata_of
 from ._errors import ChannelError, ContractError, UsageError
-from ._flow import handling
+from ._flow import CURRENT
 from ._identifiers import EventKey, entry_order
 from ._ports import Channel
 from ._projection import Position, Projection, keeps_itself
@@ -163,7 +163,6 @@ async def handle(event: Stored, route: Route, settlement: Settlement) -> None:
     raw = event.arguments or {}
     ctx = ConsumerContext(metadata, settlement)
     CURRENT.set(ctx)
-    handling(metadata.message_id, metadata.correlation_id)
     handlers = route.handlers.get((event.event, event.version), ())
     for handler in handlers:
         if handler.batch is not None:
