@@ -9,7 +9,7 @@ from typing import Any, cast
 from esb_runtime._envelope import Stored
 from esb_runtime._identifiers import EventKey
 from esb_runtime._ports import Seat, Settlements, Taken
-from esb_runtime.delivery._job import Attempt, Job
+from esb_runtime.delivery._job import Attempt, Job, jobs_of
 
 
 def taken(number: int, *, key: str | None = None, starts: int = 0, failures: int = 0, size: int = 0) -> Taken:
@@ -27,7 +27,8 @@ def taken(number: int, *, key: str | None = None, starts: int = 0, failures: int
 
 def job(number: int, *, key: str | None = None, starts: int = 0, failures: int = 0, size: int = 0) -> Job:
     """The same event as a job that waits for its key."""
-    return Job(taken(number, key=key, starts=starts, failures=failures, size=size), ordered=True)
+    (one,) = jobs_of([taken(number, key=key, starts=starts, failures=failures, size=size)], ordered=True)
+    return one
 
 
 class Desk:
@@ -52,7 +53,7 @@ class Desk:
 def attempt(of: Job, desk: Desk | None = None) -> Attempt:
     """One start of a job's handler."""
     assert of.stored is not None
-    return Attempt(of, of.stored, desk or Desk())
+    return Attempt(of, of.stored, of.starts, Desk.epoch, desk or Desk())
 
 
 class Ledger:

@@ -131,4 +131,4 @@ async def test_an_attempt_settles_once() -> None:
     late = attempt(job(2, starts=1))
     late.finished = True
     await late.reject("afterwards")
-    assert late._desk.said == ["late"]  # type: ignore[attr-defined]
+    assert late.desk.said == ["late"]  # type: ignore[attr-defined]

@@ -39,13 +39,14 @@ class Buffer:
         """Whether anything is in memory."""
         return self._loaded > 0
 
-    def load(self, job: Job) -> None:
-        """An event's payload came into memory."""
+    def load(self, *jobs: Job) -> None:
+        """Payloads of events came into memory."""
         if self._parked:
-            self._parked.pop(job.id, None)
-        self._loaded += 1
-        self._bytes += job.size
-        if self._loaded == self._limit:
+            for job in jobs:
+                self._parked.pop(job.id, None)
+        self._bytes += sum([job.size for job in jobs])
+        before, self._loaded = self._loaded, self._loaded + len(jobs)
+        if before < self._limit <= self._loaded:
             self._filled_at = self._loop.time()
 
     def unload(self, job: Job) -> None:
@@ -62,11 +63,13 @@ class Buffer:
         self.unload(job)
         self._parked[job.id] = job
 
-    def forget(self, job: Job) -> None:
-        """An event left this process's hands."""
-        self.unload(job)
-        if self._parked and self._parked.pop(job.id, None) is not None:
-            self._tell()
+    def forget(self, *jobs: Job) -> None:
+        """Events left this process's hands."""
+        for job in jobs:
+            if job.stored is not None:
+                self.unload(job)
+            if self._parked and self._parked.pop(job.id, None) is not None:
+                self._tell()
 
     def clear(self) -> None:
         """Everything left."""

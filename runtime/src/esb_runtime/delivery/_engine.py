@@ -11,7 +11,7 @@ from .._errors import ChannelError, ChannelUnavailable, GroupLost, OwnershipLost
 from .._ports import Seat, Taken
 from ._backoff import Backoff
 from ._heartbeat import Heartbeat
-from ._job import Job
+from ._job import jobs_of
 from ._policy import Policy
 from ._runner import Runner
 from ._work import Work
@@ -202,7 +202,7 @@ class Engine:
     def _admit(self, taken: Sequence[Taken]) -> None:
         if taken and self._heartbeat is not None:
             self._heartbeat.hurry()
-        self._runner.admit([Job(one, ordered=self._policy.ordered) for one in taken])
+        self._runner.admit(jobs_of(taken, ordered=self._policy.ordered))
 
     def _go_on(self) -> None:
         """End here when the session's cancellation got lost: redis-py swallows one that meets a reply."""

@@ -3,51 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from datetime import timedelta
 from enum import Enum
 from typing import Protocol
+
+from msgspec import Struct
 
 from .._envelope import Stored
 from .._ports import Taken
 
 
-class Job:
+class Job(Struct, eq=False, kw_only=True):
     """An event from the moment it was taken until its outcome is written.
 
     `stored` is None while the event is parked: only its id is kept, and it is loaded again before it starts.
     `lane` is the ordering key that it waits for, None when it waits for nobody.
     """
 
-    __slots__ = (
-        "counted",
-        "done",
-        "failures",
-        "id",
-        "lane",
-        "message_id",
-        "running",
-        "size",
-        "starts",
-        "stored",
-        "unclaimed",
-    )
-
-    def __init__(self, taken: Taken, *, ordered: bool) -> None:
-        stored = taken.stored
-        self.id = stored.key.id
-        self.message_id = stored.message_id
-        self.lane = stored.ordering_key if ordered else None
-        self.stored: Stored | None = stored
-        self.size = stored.size
-        self.starts = taken.starts
-        self.failures = taken.failures
-        self.done = taken.done
-        self.unclaimed = taken.unclaimed
-        self.running = False
-        """Whether its last start has no outcome yet."""
-        self.counted = taken.starts == 0
-        """Whether the server has counted the next start already (it does at the first delivery)."""
+    id: str
+    message_id: str
+    lane: str | None
+    stored: Stored | None
+    size: int
+    starts: int = 0
+    failures: int = 0
+    done: bool = False
+    unclaimed: bool = False
+    counted: bool = False
+    """Whether the server has counted the next start already (it does at the first delivery)."""
+    running: bool = False
+    """Whether its last start has no outcome yet."""
 
     @property
     def suspect(self) -> bool:
@@ -68,6 +54,25 @@ class Job:
         """Its contents are in memory; `size` counts the bytes of its arguments while they are."""
         self.stored = stored
         self.size = stored.size
+
+
+def jobs_of(taken: Iterable[Taken], *, ordered: bool) -> list[Job]:
+    """What was taken, in hand; with `ordered` each waits for its key."""
+    return [
+        Job(
+            id=(stored := one.stored).key.id,
+            message_id=stored.message_id,
+            lane=stored.ordering_key if ordered else None,
+            stored=stored,
+            size=stored.size,
+            starts=one.starts,
+            failures=one.failures,
+            done=one.done,
+            unclaimed=one.unclaimed,
+            counted=one.starts == 0,
+        )
+        for one in taken
+    ]
 
 
 class Verdict(Enum):
@@ -108,41 +113,26 @@ class Desk(Protocol):
         ...
 
 
-class Attempt:
-    """One start of one event's handler. It settles once; later words are ignored."""
+class Attempt(Struct, eq=False):
+    """One start of one event's handler, in an epoch of the desk. It settles once; later words are ignored."""
 
-    __slots__ = (
-        "_desk",
-        "after",
-        "alive_at",
-        "epoch",
-        "finished",
-        "job",
-        "limit",
-        "number",
-        "reason",
-        "stored",
-        "verdict",
-    )
-
-    def __init__(self, job: Job, stored: Stored, desk: Desk) -> None:
-        self.job = job
-        self.stored = stored
-        self.number = job.starts
-        self.verdict: Verdict | None = None
-        self.reason = ""
-        self.after: timedelta | None = None
-        self.finished = False
-        self.alive_at = 0.0
-        self.limit: tuple[asyncio.Timeout, float] | None = None
-        self.epoch = desk.epoch
-        self._desk = desk
+    job: Job
+    stored: Stored
+    number: int
+    epoch: int
+    desk: Desk
+    verdict: Verdict | None = None
+    reason: str = ""
+    after: timedelta | None = None
+    finished: bool = False
+    alive_at: float = 0.0
+    limit: tuple[asyncio.Timeout, float] | None = None
 
     async def ack(self) -> None:
         """The event is handled; returns when that is durable."""
         if self.verdict is None:
             self.verdict = Verdict.ACK
-            await self._desk.acknowledge(self)
+            await self.desk.acknowledge(self)
 
     async def nack(self, after: timedelta | None) -> None:
         """Try again, after this long or after the retry's own delay; it counts as a failure."""
@@ -154,11 +144,11 @@ class Attempt:
 
     async def group_epoch(self) -> int:
         """The group's epoch, in which effects count once."""
-        return await self._desk.group_epoch()
+        return await self.desk.group_epoch()
 
     async def progress(self) -> None:
         """The handler is alive: its time limit starts again."""
-        self.alive_at = self._desk.now()
+        self.alive_at = self.desk.now()
         if self.limit is not None:
             timeout, seconds = self.limit
             timeout.reschedule(self.alive_at + seconds)
@@ -166,10 +156,10 @@ class Attempt:
     @property
     def cancelled(self) -> bool:
         """Whether the handler should give up."""
-        return self._desk.cancelled or self.epoch != self._desk.epoch
+        return self.desk.cancelled or self.epoch != self.desk.epoch
 
     async def _say(self, verdict: Verdict, reason: str, after: timedelta | None) -> None:
         if self.verdict is None:
             self.verdict, self.reason, self.after = verdict, reason, after
             if self.finished:
-                await self._desk.settle_late(self)
+                await self.desk.settle_late(self)

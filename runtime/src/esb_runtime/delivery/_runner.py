@@ -80,19 +80,18 @@ class Runner:
 
     def admit(self, jobs: Iterable[Job]) -> None:
         """Take events in hand; one that is there already stays as it is."""
+        new = {job.id: job for job in jobs if job.id not in self._jobs}
+        self._jobs.update(new)
+        self._buffer.load(*new.values())
         ready: list[Job] = []
-        for job in jobs:
-            if job.id in self._jobs:
-                continue
-            self._jobs[job.id] = job
-            self._buffer.load(job)
-            if self._lanes.enter(job):
-                if job.crashes > 1:  # it may have been chance once; from the second time on a crash loop slows down
-                    self._park(job, self._policy.retry.delay(job.crashes - 1))
-                else:
-                    ready.append(job)
-            elif self._lanes.head(job).id in self._timers:
-                self._buffer.park(job)
+        for job in new.values():
+            if job.lane is not None and not self._lanes.enter(job):
+                if self._lanes.head(job).id in self._timers:
+                    self._buffer.park(job)
+            elif job.starts and job.crashes > 1:  # it may have been chance once; then a crash loop slows down
+                self._park(job, self._policy.retry.delay(job.crashes - 1))
+            else:
+                ready.append(job)
         self._schedule.add(*ready)
 
     def resume(self) -> None:
@@ -178,40 +177,54 @@ class Runner:
     async def _run(self, job: Job) -> None:
         """One start of an event's handler, or the reason why there is none."""
         try:
-            stored = job.stored if job.stored is not None else await self._load(job)
-            letter = self._hopeless(job, stored) if job.starts or stored.problem else None
-            if letter is not None:
-                self._bury(job, letter)
-            elif job.done or (self._policy.idempotent and await self._repeats.handled(job)):
-                self._handled(job)
+            stored = job.stored
+            if stored is None or stored.problem or not job.counted or job.done or self._policy.idempotent:
+                stored = await self._cleared(job)
+                if stored is None:
+                    return
+            job.counted, job.running = False, True
+            job.starts += 1
+            attempt = Attempt(job, stored, job.starts, self.epoch, self)
+            plan = self._work.plan_of(stored)
+            if plan is not None:
+                self._batches.add(plan, attempt)
+                return
+            failure = None
+            try:
+                handling = self._work.handle(attempt)
+                await (handling if self._limit is None else self._limited((attempt,), handling, self._limit))
+            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever a handler raises is its outcome
+                failure = self._failure((attempt,), error)
+            if failure is not None and failure.implementers and not job.unclaimed:
+                await self._pass_on(job, failure.implementers)
             else:
-                if job.starts or not job.counted:
-                    await self._count(job)
-                job.counted, job.running = False, True
-                job.starts += 1
-                attempt = Attempt(job, stored, self)
-                plan = self._work.plan_of(stored)
-                if plan is None:
-                    await self._handle(attempt)
-                else:
-                    self._batches.add(plan, attempt)
+                self._finish(attempt, failure)
         except ChannelError as error:
             self._repeats.release(job)
             self._postponed.append(job)
             self._broken(error)
 
-    def _hopeless(self, job: Job, stored: Stored) -> DeadLetter | None:
-        if stored.problem:
-            return letter_for(job, stored.problem)
-        return crashed_too_often(job, self._policy.retry)
+    async def _cleared(self, job: Job) -> Stored | None:
+        """What an event that is not simply new needs before its handler starts; None where there is no start."""
+        stored = job.stored if job.stored is not None else await self._load(job)
+        problem = stored.problem
+        letter = letter_for(job, problem) if problem else crashed_too_often(job, self._policy.retry)
+        if letter is not None:
+            self._bury(job, letter)
+            return None
+        if job.done or (self._policy.idempotent and await self._repeats.handled(job)):
+            self._handled(job)
+            return None
+        if not job.counted:
+            await self._count(job)
+        return stored
 
     async def _count(self, job: Job) -> None:
         """The server's counter says how often handlers started; a delivery has counted the first start already."""
         if job.suspect:
             # if this one kills the process, its neighbours' outcomes must stand: theirs would look like crashes too
             await self._settler.written()
-        if not job.counted:
-            await self._seat.starting({job.id: job.starts + 1})
+        await self._seat.starting({job.id: job.starts + 1})
 
     async def _load(self, job: Job) -> Stored:
         """Bring a parked event's payload back, and those of its next followers with it."""
@@ -221,18 +234,6 @@ class Runner:
                 one.give(stored)
                 self._buffer.load(one)
         return job.stored if job.stored is not None else (await self._seat.load([job.id]))[0]
-
-    async def _handle(self, attempt: Attempt) -> None:
-        failure = None
-        try:
-            handling = self._work.handle(attempt)
-            await (handling if self._limit is None else self._limited((attempt,), handling, self._limit))
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever a handler raises is its outcome
-            failure = self._failure((attempt,), error)
-        if failure is not None and failure.implementers and not attempt.job.unclaimed:
-            await self._pass_on(attempt.job, failure.implementers)
-        else:
-            self._finish(attempt, failure)
 
     async def _pass_on(self, job: Job, implementers: str) -> None:
         """Leave an event to a process of the group that implements it; this start of it does not count."""
@@ -353,11 +354,11 @@ class Runner:
 
     def _settled(self, jobs: Iterable[Job]) -> None:
         """Their outcomes are durable."""
+        self._buffer.forget(*jobs)
         for job in jobs:
             self._jobs.pop(job.id, None)
             if self._policy.idempotent:
                 self._repeats.release(job)
-            self._buffer.forget(job)
             if self._burying and job.id in self._burying:
                 self._burying.discard(job.id)
                 self._next_of(job)

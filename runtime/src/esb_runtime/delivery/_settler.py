@@ -36,7 +36,7 @@ class Settler:
     def handled(self, job: Job) -> None:
         """The event is handled."""
         self._handled.append(job)
-        if self._timer is None or len(self._handled) >= FULL:
+        if self._writing is None and (self._timer is None or len(self._handled) >= FULL):
             self._plan(len(self._handled))
 
     def failed(self, job: Job) -> None:
