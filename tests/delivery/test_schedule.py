@@ -53,7 +53,7 @@ async def test_at_most_concurrency() -> None:
     assert stage.started == [f"{n}-0" for n in range(5)]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.booleans(), min_size=1, max_size=12), st.integers(1, 4), st.randoms(use_true_random=False))
 def test_suspects_run_alone(suspects: list[bool], concurrency: int, random: object) -> None:
     """An event whose last start had no outcome never runs beside another one; everything runs once."""

@@ -13,6 +13,7 @@ from ._errors import UsageError
 
 if TYPE_CHECKING:
     from ._events import EventDefinition, Sender
+    from ._settings import Deprecated
 
 REQUIRED = inspect.Parameter.empty
 """The default of a parameter that has none."""
@@ -20,7 +21,11 @@ REQUIRED = inspect.Parameter.empty
 
 def compiled_binder(name: str, signature: inspect.Signature) -> Callable[..., dict[str, Any]]:
     """Compile `def name(a, b=..., *, c=...): return {"a": a, ...}`: as fast as a call, and Python words the errors."""
-    scope: dict[str, Any] = {}
+    return cast("Callable[..., dict[str, Any]]", _compiled_call(name, signature, "{}", {}))
+
+
+def _compiled_call(name: str, signature: inspect.Signature, result: str, scope: dict[str, Any]) -> Callable[..., Any]:
+    """A function with this very signature; `result` is an expression around the arguments by name (`{}`)."""
     shown: list[inspect.Parameter] = []
     for parameter in signature.parameters.values():
         plain = parameter.replace(annotation=REQUIRED)
@@ -29,9 +34,8 @@ def compiled_binder(name: str, signature: inspect.Signature) -> Callable[..., di
             plain = plain.replace(default=_Source(f"_default_{parameter.name}_"))
         shown.append(plain)
     items = ", ".join(f"{parameter.name!r}: {parameter.name}" for parameter in shown)
-    return cast(
-        "Callable[..., dict[str, Any]]", compiled(f"def {name}{inspect.Signature(shown)}: return {{{items}}}", scope)
-    )
+    source = f"def {name}{inspect.Signature(shown)}: return {result.format(f'{{{items}}}')}"
+    return cast("Callable[..., Any]", compiled(source, scope))
 
 
 def compiled(source: str, scope: dict[str, Any]) -> Any:
@@ -55,26 +59,31 @@ class _Source:
 
 
 def bound(definition: EventDefinition, sender: Sender, stream: str) -> Callable[..., Any]:
-    """What `producer.order_placed` is: binds the arguments and hands them to the sender."""
-    send, bind, warning = sender.send, definition.binder, _deprecation(definition)
-
-    def produce(*args: Any, **kwargs: Any) -> Any:
-        if warning:
-            warnings.warn(warning, DeprecationWarning, stacklevel=2)
-        return send(definition, bind(*args, **kwargs), stream=stream)
-
-    produce.__name__ = definition.method
+    """What `producer.order_placed` is: binds the arguments and hands them to the sender, in one compiled call."""
+    scope = {"_send_": sender.send, "_definition_": definition, "_stream_": stream}
+    call = "_send_(_definition_, {}, stream=_stream_)"
+    produce = _compiled_call(definition.method, definition.signature, call, scope)
+    if definition.deprecated is not None:
+        produce = _warning(produce, _deprecation(definition.label, definition.deprecated))
     produce.__qualname__ = definition.label
+    produce.__module__ = definition.function.__module__
     produce.__doc__ = definition.__doc__
     produce.__signature__ = definition.signature  # type: ignore[attr-defined]  # what help() and inspect read
     return produce
 
 
-def _deprecation(definition: EventDefinition) -> str:
-    if definition.deprecated is None:
-        return ""
-    remark = f": {definition.deprecated.remark}" if definition.deprecated.remark else ""
-    return f"{definition.label} is deprecated since {definition.deprecated.since}{remark}"
+def _warning(produce: Callable[..., Any], text: str) -> Callable[..., Any]:
+    def deprecated(*args: Any, **kwargs: Any) -> Any:
+        warnings.warn(text, DeprecationWarning, stacklevel=2)
+        return produce(*args, **kwargs)
+
+    deprecated.__name__ = produce.__name__
+    return deprecated
+
+
+def _deprecation(label: str, deprecated: Deprecated) -> str:
+    remark = f": {deprecated.remark}" if deprecated.remark else ""
+    return f"{label} is deprecated since {deprecated.since}{remark}"
 
 
 def unusable(definition: EventDefinition, kind: type[Any] | None) -> Callable[..., Any]:

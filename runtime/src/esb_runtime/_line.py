@@ -165,7 +165,10 @@ class Line:
                 outcomes = [error] * len(turn.calls)
             self._turns.popleft()
             for call, outcome in zip(turn.calls, outcomes, strict=True):
-                if isinstance(outcome, ChannelUnavailable):
+                if isinstance(outcome, EventKey):
+                    if not call.future.done():  # its caller is still there
+                        call.future.set_result(outcome)
+                elif isinstance(outcome, ChannelUnavailable):
                     again.append(call)
                     trouble = trouble or outcome
                 else:
@@ -184,15 +187,10 @@ class Line:
         self._calls = [call for call in self._calls if call.until > now]
 
 
-def _tell(call: _Call, outcome: EventKey | Exception) -> None:
-    """Tell a call its outcome, unless its caller is gone."""
-    if call.future.done():
-        return
-    if isinstance(outcome, Exception):
-        own = outcome.for_call(call.record.message_id) if isinstance(outcome, ChannelError) else outcome
-        call.future.set_exception(own)
-    else:
-        call.future.set_result(outcome)
+def _tell(call: _Call, error: Exception) -> None:
+    """Tell a call why it failed, unless its caller is gone."""
+    if not call.future.done():
+        call.future.set_exception(error.for_call(call.record.message_id) if isinstance(error, ChannelError) else error)
 
 
 def landmark(records: Iterable[Record]) -> Record | None:

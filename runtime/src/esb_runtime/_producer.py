@@ -68,20 +68,17 @@ class Sending(Struct, eq=False):
 
     def _start(self) -> Coroutine[Any, Any, EventKey]:
         if self.running is None:
-            self._take()
+            if self.taken:
+                raise RuntimeError("an event that was sent cannot be sent again")
+            self.taken = True
             self.running = self.outbox.send(self)
         return self.running
 
-    def _take(self) -> None:
-        if self.taken:
-            raise RuntimeError("an event that was sent cannot be sent again")
-        self.taken = True
-
     def __await__(self) -> Generator[Any, Any, EventKey]:
         """Send it; the result is its key."""
-        if self.running is not None:
-            return self.running.__await__()
-        self._take()
+        if self.taken:
+            return self._start().__await__()
+        self.taken = True
         return self.outbox.outcome(self).__await__()
 
     def send(self, value: Any, /) -> Any:
@@ -145,7 +142,8 @@ class Outbox:
         limit = current_deadline()
         if limit is not None or sending.durability is not None:
             return self._assured(sending, limit)
-        line, until = self._line(sending.stream), time.monotonic() + self._deadline
+        line = self._lines.get(sending.stream) or self._line(sending.stream)
+        until = time.monotonic() + self._deadline
         return line.join(sending.record, until) if line.busy else line.send(sending.record, until=until)
 
     async def _assured(self, sending: Sending, limit: float | None) -> EventKey:
