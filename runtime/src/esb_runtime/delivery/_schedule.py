@@ -11,7 +11,7 @@ from ._job import Job
 
 PATIENCE = 5.0
 """Seconds for which a suspect holds up new starts until it is alone; then it runs beside what is still running."""
-SLICE = 0.005
+SLICE = 0.001
 """Seconds after which handlers that never wait let the loop's other work (acks, reads) happen."""
 
 
