@@ -37,7 +37,11 @@ class Output(StrEnum):
         return Output.TABLE if sys.stdout.isatty() else Output.JSON
 
 
-_CODES = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33, "blue": 34, "magenta": 35, "cyan": 36}
+# Of the 256 colours, where the usual ones are too bright for a white background or, blue, too dark for a black one.
+_CODES = {
+    "bold": "1", "dim": "2", "red": "31", "green": "38;5;28", "yellow": "38;5;130", "blue": "38;5;62",
+    "magenta": "35", "cyan": "38;5;30",
+}  # fmt: skip
 
 # What a terminal may take as an order, or what hides other text: C0, DEL, C1, line and paragraph separators,
 # bidirectional overrides, zero-width characters, tags, and halves of surrogate pairs.
@@ -105,7 +109,7 @@ class Terminal:
         """The text in these styles, or plain. The text must be clean."""
         if not self.colour or not names or not text:
             return text
-        return f"\x1b[{';'.join(str(_CODES[name]) for name in names)}m{text}\x1b[0m"
+        return f"\x1b[{';'.join(_CODES[name] for name in names)}m{text}\x1b[0m"
 
     def sign(self, fancy: str, plain: str) -> str:
         """A decoration, where the stream can show it."""
