@@ -192,6 +192,7 @@ async def _produce(chosen: connection.Connection | None, form: Form, run: Run) -
                 on_their_way = len(good)
                 keys = await operations.store(stream, [record for _, record in good])
                 on_their_way = 0
+                progress.close()  # else the first key would stand behind it
                 terminal.put("\n".join(map(str, keys)))
             elif run.word == "event":
                 for draft, _ in good:
