@@ -14,7 +14,7 @@ from .failures import Failure
 from .questions import Answer, Question
 from .terminal import clean, put, stdout
 
-STYLE = Style([("qmark", "fg:ansigreen bold"), ("answer", "fg:ansicyan"), ("instruction", "fg:ansibrightblack")])
+STYLE = Style([("qmark", "fg:#008700 bold"), ("answer", "fg:#008787"), ("instruction", "fg:ansibrightblack")])
 _CREATE, _CHANGE, _STOP = "Create it", "Change an answer", "Stop: nothing is written"
 
 
