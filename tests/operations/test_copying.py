@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import pytest
@@ -11,35 +10,21 @@ import pytest
 from esb_runtime import ChannelUnavailable
 from esb_runtime.operations import Operations, Slice
 from esb_runtime.redis._connection import Connection
-from esb_runtime.testing import RedisServer
 
 EVENTS = 2_300
 """Some pages of some steps each, and a rest."""
 
 
-@pytest.fixture
-async def raw(redis_server: RedisServer) -> AsyncIterator[Connection]:
-    """Plain commands on the same server."""
-    connection = Connection(redis_server.endpoint)
-    yield connection
-    await connection.aclose()
-
-
-@pytest.fixture
-async def operations(redis_server: RedisServer) -> AsyncIterator[Operations]:
-    """Operations on a server with a stream `s` of two kinds of events, one of them with an ordering key."""
-    redis_server.clear()
-    endpoint = redis_server.endpoint
-    made = await Operations.connect(endpoint=endpoint.display, password=endpoint.password)
+@pytest.fixture(autouse=True)
+async def source(operations: Operations) -> None:
+    """A stream `s` of two kinds of events, one of them with an ordering key."""
     records = [
-        made.record("odd", {"n": n}, message_id=f"m{n}", ordering_key=f"k{n}")
+        operations.record("odd", {"n": n}, message_id=f"m{n}", ordering_key=f"k{n}")
         if n % 2
-        else made.record("even", {"n": n}, message_id=f"m{n}")
+        else operations.record("even", {"n": n}, message_id=f"m{n}")
         for n in range(EVENTS)
     ]
-    await made.store("s", records)
-    yield made
-    await made.aclose()
+    await operations.store("s", records)
 
 
 async def numbers(operations: Operations, stream: str) -> list[int]:

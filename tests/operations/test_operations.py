@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -14,24 +13,6 @@ from esb_runtime.operations import Operations, PlainEvent, Slice
 from esb_runtime.redis._connection import Connection
 from esb_runtime.testing import RedisServer
 from esb_runtime.testing import memory_backbone as in_memory
-
-
-@pytest.fixture
-async def raw(redis_server: RedisServer) -> AsyncIterator[Connection]:
-    """Plain commands on the same server."""
-    connection = Connection(redis_server.endpoint)
-    yield connection
-    await connection.aclose()
-
-
-@pytest.fixture
-async def operations(redis_server: RedisServer) -> AsyncIterator[Operations]:
-    """Operations on an empty server."""
-    redis_server.clear()
-    endpoint = redis_server.endpoint
-    made = await Operations.connect(endpoint=endpoint.display, password=endpoint.password)
-    yield made
-    await made.aclose()
 
 
 async def all_of(operations: Operations, part: Slice) -> list[PlainEvent]:
