@@ -142,8 +142,7 @@ class Outbox:
         limit = current_deadline()
         if limit is not None or sending.durability is not None:
             return self._assured(sending, limit)
-        line = self._lines.get(sending.stream) or self._line(sending.stream)
-        until = time.monotonic() + self._deadline
+        line, until = self._line(sending.stream), time.monotonic() + self._deadline
         return line.join(sending.record, until) if line.busy else line.send(sending.record, until=until)
 
     async def _assured(self, sending: Sending, limit: float | None) -> EventKey:

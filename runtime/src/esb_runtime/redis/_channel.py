@@ -34,7 +34,7 @@ from .._retention import Trimming
 from .._settings import Durability
 from . import _durability, _keys, _wire
 from ._connection import SOCKET_TIMEOUT, Connection
-from ._copying import copied
+from ._copying import Copying
 from ._dead_letters import RedisDeadLetters
 from ._frames import Word
 from ._groups import RedisGroupControl
@@ -232,7 +232,7 @@ class RedisChannel(Channel, Chain, Copier, Peeker):
         behind: Stored | None = None,
     ) -> Copies:
         """Copy events with their hashes; see `Copier.copy`."""
-        return await copied(self._commands, to, events, names, since=since, behind=behind)
+        return await Copying(commands=self._commands, to=to, names=names, since=since).copied(events, behind)
 
     async def partitions(self, stream: str) -> Sequence[str]:
         """The stream itself: a stream has one partition."""
