@@ -65,13 +65,22 @@ def _delays(name: str, checkout: Path, port: int, *, rate: int, seconds: float) 
         try:
             if receiver.stdout is None or receiver.stdout.readline().strip() != "ready":
                 raise RuntimeError(f"{name} did not get ready to receive")
-            time.sleep(0.3)  # its first read is on its way
+            _until_somebody_waits(port)
             run_worker(command(name, port, "send"), environment)
             said, _ = receiver.communicate(timeout=20)
         finally:
             receiver.kill()
     delays = sorted(json.loads(said.strip().splitlines()[-1]))
     return {f"p{at:g}": delays[min(int(len(delays) * at / 100), len(delays) - 1)] for at in (50, 99, 99.9)}
+
+
+def _until_somebody_waits(port: int) -> None:
+    """Until a client's blocking read is on its way: who sends before that measures how the receiver starts."""
+    control, over = Control(port), time.monotonic() + 10
+    while control.info("clients")["blocked_clients"] == "0":
+        if time.monotonic() > over:
+            raise RuntimeError("the receiver does not read")
+        time.sleep(0.01)
 
 
 def _turned(names: list[str], turn: int) -> list[str]:
