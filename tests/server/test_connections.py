@@ -167,6 +167,38 @@ async def test_a_connection_that_failed_is_not_written_to_again(caplog: pytest.L
     assert not caplog.records
 
 
+async def test_the_loop_stays_awake_for_an_answer_that_is_near(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It looks for the answer instead of falling asleep, but not longer than a near server takes to answer."""
+    waits: list[float | None] = []
+    selector: Any = vars(asyncio.get_running_loop())["_selector"]
+    select = selector.select
+
+    def counted(timeout: float | None = None) -> Any:
+        waits.append(timeout)
+        return select(timeout)
+
+    link = await opened(redis_server.endpoint, 5, awake=True)
+    monkeypatch.setattr(selector, "select", counted)
+    try:
+        async with asyncio.timeout(30):
+            while True:  # until two answers came soon: the second one was looked for
+                waits.clear()
+                await link.ask(packed(("PING",)), 1)
+                if all(wait == 0 for wait in waits):
+                    break
+        waits.clear()
+        assert await link.ask(packed(("BLPOP", "nothing", "0.3")), 1) == [None]
+        assert 0 < len(waits) < 3000
+        waits.clear()
+        await link.ask(packed(("PING",)), 1)
+        assert len(waits) < 10, "the last answer took long: this one is awaited asleep"
+    finally:
+        link.drop()
+        await link.ended()
+
+
 async def test_a_cancelled_command_loses_its_own_reply_alone(redis_server: RedisServer) -> None:
     """Commands of several tasks share a connection: who gives up takes nobody else's answer along."""
     connection = Connection(redis_server.endpoint)

@@ -146,7 +146,7 @@ class Connection:
 
     async def _opened(self) -> Link:
         self._busy = {link for link in self._busy if not link.closed}
-        return await opened(self._where, self._timeout)
+        return await opened(self._where, self._timeout, awake=not self._blocking)
 
     def _retire(self, link: Link) -> None:
         link.retire()

@@ -10,6 +10,7 @@ import asyncio
 import socket
 import ssl
 from collections import deque
+from time import monotonic
 from typing import Any, cast
 
 from msgspec import Struct
@@ -21,6 +22,9 @@ from ._replies import new_reader
 
 CONNECT_TIMEOUT = 5.0
 """Seconds for opening a connection and logging in."""
+NEAR = 0.0002
+"""Seconds within which an answer is worth staying awake for: falling asleep and being woken up costs both sides about
+as much processor time, and the clock more."""
 IDLE = 0.1
 """Seconds without a word after which a connection may have ended without the event loop having seen it yet."""
 
@@ -37,15 +41,20 @@ class _Asked(Struct, eq=False):
 class Link(asyncio.Protocol):
     """A connection to a server. Commands of several tasks may be on their way; a closed one fails them all.
 
-    `timeout` is how long it may stay silent while something was asked, in seconds.
+    `timeout` is how long it may stay silent while something was asked, in seconds. With `awake` the event loop looks
+    for the answers of a server that is near, for a moment, instead of falling asleep.
     """
 
-    def __init__(self, timeout: float) -> None:
+    def __init__(self, timeout: float, *, awake: bool = False) -> None:
         self._loop = asyncio.get_running_loop()
         self._timeout = timeout
         self._reader = new_reader()
         self._asked: deque[_Asked] = deque()
-        self._heard_at = self._loop.time()
+        self._heard_at = monotonic()
+        self._awake = awake
+        self._near = False
+        """Whether the last answer came so soon."""
+        self._looking = False
         self._watch: asyncio.TimerHandle | None = None
         self._ended = self._loop.create_future()
         self.open = False
@@ -63,18 +72,28 @@ class Link(asyncio.Protocol):
 
         Who cancels it loses its replies alone.
         """
-        asked = _Asked(self._loop.create_future(), count, self._loop.time(), [])
+        asked = _Asked(self._loop.create_future(), count, monotonic(), [])
         self._asked.append(asked)
         if self._watch is None:
             self._watch = self._loop.call_later(self._timeout, self._look)
         if not self._transport.is_closing():  # a write that failed ends the connection in the next round of the loop
             self._transport.write(packet)
+        if self._near and not self._looking:
+            self._looking = True
+            self._loop.call_soon(self._look_again)
         return asked.answer
+
+    def _look_again(self) -> None:
+        """Keep the loop awake, as long as the answer may come any moment: while something is ready it only looks."""
+        if self._asked and monotonic() - self._asked[0].since < NEAR:
+            self._loop.call_soon(self._look_again)
+        else:
+            self._looking = False
 
     def data_received(self, data: bytes) -> None:
         """Replies, whole or in part."""
         self.heard += 1
-        self._heard_at = self._loop.time()
+        self._heard_at = monotonic()
         self._reader.feed(data)
         try:
             while (reply := self._reader.gets()) is not False:
@@ -93,6 +112,7 @@ class Link(asyncio.Protocol):
         asked.replies.append(reply)
         if len(asked.replies) == asked.count:
             self._asked.popleft()
+            self._near = self._awake and self._heard_at - asked.since < NEAR
             if not asked.answer.done():
                 asked.answer.set_result(asked.replies)
 
@@ -111,7 +131,7 @@ class Link(asyncio.Protocol):
         self._watch = None
         if not self._asked:
             return
-        left = max(self._asked[0].since, self._heard_at) + self._timeout - self._loop.time()
+        left = max(self._asked[0].since, self._heard_at) + self._timeout - monotonic()
         if left > 0:
             self._watch = self._loop.call_later(left, self._look)
         else:
@@ -131,7 +151,7 @@ class Link(asyncio.Protocol):
     @property
     def fresh(self) -> bool:
         """Whether it takes commands, and said something so lately that it needs no closer look (see `usable`)."""
-        return self.open and self._loop.time() - self._heard_at <= IDLE
+        return self.open and monotonic() - self._heard_at <= IDLE
 
     async def usable(self) -> bool:
         """Whether it takes commands; after a silence the event loop first gets the chance to notice that it ended."""
@@ -160,18 +180,18 @@ class Link(asyncio.Protocol):
         await self._ended
 
 
-async def opened(endpoint: Endpoint, timeout: float) -> Link:
-    """A connection that is logged in. Raises redis-py's errors and `OSError`."""
+async def opened(endpoint: Endpoint, timeout: float, *, awake: bool = False) -> Link:
+    """A connection that is logged in; see `Link`. Raises redis-py's errors and `OSError`."""
     loop = asyncio.get_running_loop()
     link: Link | None = None
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT):
             if endpoint.unix_socket:
-                _, link = await loop.create_unix_connection(lambda: Link(timeout), endpoint.unix_socket)
+                _, link = await loop.create_unix_connection(lambda: Link(timeout, awake=awake), endpoint.unix_socket)
             else:
                 secure = _secure(endpoint) if endpoint.tls else None
                 transport, link = await loop.create_connection(
-                    lambda: Link(timeout), endpoint.host or "", endpoint.port, ssl=secure
+                    lambda: Link(timeout, awake=awake), endpoint.host or "", endpoint.port, ssl=secure
                 )
                 transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             await _greet(link, endpoint)
