@@ -118,6 +118,8 @@ def take_chosen_id() -> str | None:
 
 def current_details() -> Details:
     """The seldom metadata of an event produced here and now."""
+    if _flow.get() is None and CURRENT.get(None) is None:  # as mostly, and said without a call
+        return NO_DETAILS
     flow = _current()
     if flow is None:
         return NO_DETAILS

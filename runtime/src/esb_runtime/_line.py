@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Generator, Iterable, Sequence
+from itertools import accumulate, chain
 from random import random
 from typing import Protocol
 
@@ -69,6 +71,7 @@ class Line:
         self.busy = False
         """Whether something is on its way, so that what comes now has to wait for its turn."""
         self._writer: asyncio.Task[None] | None = None
+        self._loop = asyncio.get_running_loop()
 
     async def send(self, record: Record, *, until: float) -> EventKey:
         """Store a record. On an idle line its caller writes it: a task that did would cost two rounds of the loop."""
@@ -79,7 +82,8 @@ class Line:
         try:
             outcome = (await self._outbox.attempt(self._stream, (record,), until=until))[0]
             if isinstance(outcome, ChannelUnavailable):
-                again = self.join(record, until, first=True)
+                again = self._loop.create_future()
+                self._calls.insert(0, _Call(record, again, until, tried=True))  # it comes before all others
         finally:
             self.busy = False
             self._go_on()
@@ -89,17 +93,17 @@ class Line:
             raise outcome.for_call(record.message_id) if isinstance(outcome, ChannelError) else outcome
         return outcome
 
-    def join(self, record: Record, until: float, *, first: bool = False) -> asyncio.Future[EventKey]:
-        """Wait for a turn on a line that is busy; `first` for a record that was tried and comes before all others."""
-        future: asyncio.Future[EventKey] = asyncio.get_running_loop().create_future()
-        self._calls.insert(0 if first else len(self._calls), _Call(record, future, until, first))
+    def join(self, record: Record, until: float) -> asyncio.Future[EventKey]:
+        """Wait for a turn on a line that is busy."""
+        future: asyncio.Future[EventKey] = self._loop.create_future()
+        self._calls.append(_Call(record, future, until))
         return future
 
     def _go_on(self) -> None:
         """Have a task write what waits."""
         if self._calls:
             self.busy = True
-            self._writer = asyncio.get_running_loop().create_task(self._write())
+            self._writer = self._loop.create_task(self._write())
 
     async def _write(self) -> None:
         """Write what waits, turn by turn; calls that come meanwhile form the next turn."""
@@ -142,16 +146,14 @@ class Line:
 
     def _take_turn(self, most: int, before: Record | None) -> None:
         """Send the first calls, behind a record that has to be stored before them."""
-        self._calls[:most] = [call for call in self._calls[:most] if not call.future.done()]
-        records = next(chunks([call.record for call in self._calls[:most]]), ())
-        calls, self._calls = self._calls[: len(records)], self._calls[len(records) :]
+        wanted = [call for call in self._calls[:most] if not call.future.done()]
+        records = next(chunks([call.record for call in wanted]), ())
+        calls, self._calls[:most] = wanted[: len(records)], wanted[len(records) :]
         if not calls:
             return
-        mark = landmark([call.record for call in calls if not call.tried]) if self._chained else None
-        for call in calls:
-            call.tried = True
+        mark = landmark(call.record for call in calls if not call.tried) if self._chained else None
         attempt = self._outbox.attempt(self._stream, records, until=calls[0].until, before=before)
-        self._turns.append(_Turn(calls, mark, asyncio.get_running_loop().create_task(attempt)))
+        self._turns.append(_Turn(calls, mark, self._loop.create_task(attempt)))
 
     async def _settle(self) -> ChannelUnavailable | None:
         """Tell the calls of the first turn. Those that met an outage come back, and those of the turn behind it too."""
@@ -169,6 +171,7 @@ class Line:
                     if not call.future.done():  # its caller is still there
                         call.future.set_result(outcome)
                 elif isinstance(outcome, ChannelUnavailable):
+                    call.tried = True
                     again.append(call)
                     trouble = trouble or outcome
                 else:
@@ -212,12 +215,11 @@ def pauses() -> Generator[float, None, None]:
 
 def chunks(records: Sequence[Record]) -> Generator[Sequence[Record], None, None]:
     """Slices of at most MAX_RECORDS records and about MAX_BYTES bytes, never empty."""
-    start = size = 0
-    for n, record in enumerate(records):
-        own = sum(map(len, record.arguments.values()))  # `record.size`, without a call for each event
-        if n > start and (n - start >= MAX_RECORDS or size + own > MAX_BYTES):
-            yield records[start:n]
-            start, size = n, 0
-        size += own
-    if start < len(records):
-        yield records[start:]
+    start = 0
+    while start < len(records):
+        some = records[start : start + MAX_RECORDS]
+        if sum(map(len, chain.from_iterable([record.arguments.values() for record in some]))) > MAX_BYTES:
+            sizes = accumulate(record.size for record in some)
+            some = some[: max(bisect_right(list(sizes), MAX_BYTES), 1)]
+        yield some
+        start += len(some)

@@ -117,8 +117,9 @@ class ProducerSender:
         self, definition: EventDefinition, arguments: Mapping[str, Any], *, stream: str
     ) -> Coroutine[Any, Any, EventKey]:
         """The event, encoded and on its way once it is awaited."""
-        sending = Sending(self._outbox, stream, record_of(definition, arguments), self._durability)
-        return cast("Coroutine[Any, Any, EventKey]", sending)
+        sending: Any = Sending(self._outbox, stream, record_of(definition, arguments), self._durability)
+        found: Coroutine[Any, Any, EventKey] = sending  # it is one in all but its base
+        return found
 
 
 class Outbox:
@@ -142,7 +143,9 @@ class Outbox:
         limit = current_deadline()
         if limit is not None or sending.durability is not None:
             return self._assured(sending, limit)
-        line, until = self._line(sending.stream), time.monotonic() + self._deadline
+        line, until = self._lines.get(sending.stream), time.monotonic() + self._deadline
+        if line is None:
+            line = self._line(sending.stream)
         return line.join(sending.record, until) if line.busy else line.send(sending.record, until=until)
 
     async def _assured(self, sending: Sending, limit: float | None) -> EventKey:

@@ -33,6 +33,7 @@ from .._redelivery import Redelivery
 from .._retention import Trimming
 from .._settings import Durability
 from . import _durability, _keys, _wire
+from ._appending import Appending
 from ._connection import SOCKET_TIMEOUT, Connection
 from ._copying import Copying
 from ._dead_letters import RedisDeadLetters
@@ -53,10 +54,6 @@ SKIPPED = 10
 
 LEAST_DEDUP = 1000
 """Milliseconds that a message id is remembered for sure: far longer than two writes on one connection take."""
-MAX_UNPACKED = 1000
-"""Words that Lua hands to one command without trouble (it can hold several times as many)."""
-SHAPES = 1000
-"""Kinds of records whose layout is kept."""
 _PLAIN = range(ord("0"), ord("9") + 1)
 """First bytes of the id of an entry that was just written."""
 
@@ -85,7 +82,7 @@ class RedisChannel(Channel, Chain, Copier, Peeker):
         self._commands = Connection(endpoint)
         self._blocking = Connection(endpoint, timeout=SOCKET_TIMEOUT + MAX_WAIT.total_seconds(), blocking=True)
         self._payloads = Payloads(self._commands, self._stores)
-        self._layouts: dict[tuple[object, ...], list[Word]] = {}
+        self._appending = Appending(placement, self._store_name, self._dedup)
 
     @property
     def endpoint(self) -> str:
@@ -95,8 +92,10 @@ class RedisChannel(Channel, Chain, Copier, Peeker):
     async def append(self, stream: str, records: Sequence[Record], *, together: bool = False) -> list[Appended]:
         """Store records in one atomic step; see `Channel.append`."""
         if len(records) == 1 and self._placement is Placement.BESIDE:
-            reply = await self._append_one(stream, records[0])
-            if reply is not None:
+            # one call after another is what most programs do: they get the shortest script
+            words = self._appending.one(stream, records[0])
+            reply = None if words is None else await self._commands.run_framed("append_one", words, stream=stream)
+            if reply is not None:  # else it stored nothing
                 return [EventKey(stream=stream, id=reply.decode())]
         if self._placement is Placement.EXTERNAL:
             await self._save(self._stores[0], stream, records)
@@ -115,55 +114,18 @@ class RedisChannel(Channel, Chain, Copier, Peeker):
         """Store records if another one is there; see `Chain.append_after`."""
         return await self._append(stream, records, together=together, before=before)
 
-    async def _append_one(self, stream: str, record: Record) -> bytes | None:
-        """One call after another is what most programs do: they get the shortest script. None: nothing was stored."""
-        entry = _wire.entry_words(record, _wire.HASH)
-        words: list[Word] = [len(entry), *entry]
-        for pair in record.arguments.items():
-            words += pair
-        if record.erased or len(words) > MAX_UNPACKED:
-            return None
-        key = _keys.record_prefix(stream, beside=True) + record.message_id
-        reply: bytes | None = await self._commands.run("append_one", (stream, key), words)
-        return reply
-
     async def _append(
         self, stream: str, records: Sequence[Record], *, together: bool = False, before: Record | None = None
     ) -> list[Appended]:
-        beside, store = self._placement is Placement.BESIDE, self._store_name
-        prefix = _keys.record_prefix(stream, beside=beside)
-        own = [prefix + record.message_id for record in records]
-        keys = [stream, *own]
-        if self._placement is Placement.EXTERNAL:
-            keys.append(_keys.drop_key(stream, store))
-        if before is not None:
-            keys.append(prefix + before.message_id)
-        # names are said once per kind of event in the call, so that an event costs its values only
-        shapes: dict[tuple[object, ...], int] = {}
-        heads: list[Word] = []
-        words: list[Word] = []
-        for record in records:
-            shape = _wire.entry_shape(record)
-            number = shapes.get(shape)
-            if number is None:
-                number = shapes[shape] = len(shapes) + 1
-                heads += self._layouts.get(shape) or self._layout(shape, record)
-            words.append(number)
-            words += _wire.entry_values(record, store)
-            if beside:
-                words += record.arguments.values()
-                if record.erased:
-                    words.append(_wire.erased_names(record.erased))
-        options: list[Word] = ["hash" if beside else "record", int(together), self._dedup, len(records), len(shapes)]
-        options.append(0 if before is None else len(keys))
-        replies: list[Any] = await self._commands.run("append", keys, (*options, *heads, *words))
+        words = self._appending.many(stream, records, together=together, before=before)
+        replies: list[Any] = await self._commands.run_framed("append", words, stream=stream)
         if replies and replies[0] and replies[0].startswith(b"!READONLY"):
             self._commands.forget_connections()
         return [
             EventKey(stream=stream, id=reply.decode())
             if reply and reply[0] in _PLAIN
-            else self._other(stream, key, reply)
-            for key, reply in zip(own, replies, strict=True)
+            else self._other(stream, record, reply)
+            for record, reply in zip(records, replies, strict=True)
         ]
 
     async def _save(self, store: PayloadStore, stream: str, records: Sequence[Record]) -> None:
@@ -177,29 +139,18 @@ class RedisChannel(Channel, Chain, Copier, Peeker):
             await self._commands.call("ZADD", queue, *[word for name in new for word in (now, name)], stream=queue)
             await store.save(stream, new)
 
-    def _layout(self, shape: tuple[object, ...], record: Record) -> list[Word]:
-        """What the script needs to know once about records of one shape."""
-        beside, store = self._placement is Placement.BESIDE, self._store_name
-        head, names = _wire.entry_head(record), _wire.entry_names(record, store)
-        payload: list[Word] = [*record.arguments] if beside else []
-        if beside and record.erased:
-            payload.append(_wire.ERASED)
-        if len(self._layouts) >= SHAPES:  # names may come from other people's events, in copies
-            self._layouts.clear()
-        found = self._layouts[shape] = [len(head), len(names), len(payload), *head, *names, *payload]
-        return found
-
     @property
     def _store_name(self) -> str:
         if self._placement is Placement.EXTERNAL:
             return self._stores[0].name
         return _wire.INLINE if self._placement is Placement.INLINE else _wire.HASH
 
-    def _other(self, stream: str, key: str, reply: bytes | None) -> Appended:
+    def _other(self, stream: str, record: Record, reply: bytes | None) -> Appended:
         """The outcome of a record that was stored before, or refused."""
         text = reply.decode() if reply else "!not stored"
         if text.startswith("!"):
-            return refusal(self.endpoint, key, text[1:])
+            prefix = _keys.record_prefix(stream, beside=self._placement is Placement.BESIDE)
+            return refusal(self.endpoint, prefix + record.message_id, text[1:])
         return EventKey(stream=stream, id=text.removeprefix("="))
 
     async def require(self, durability: Durability) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,7 +21,7 @@ from .._errors import (
     OwnershipLost,
     WrongKeyType,
 )
-from ._frames import Word, packed
+from ._frames import Frames, Word, command, packed
 from ._link import CONNECT_TIMEOUT, Link, opened
 from ._scripts import Script, script
 
@@ -68,14 +68,23 @@ class Connection:
 
     async def run(self, name: str, keys: Sequence[str], arguments: Sequence[Word], *, group: str = "") -> Any:
         """One script, whose first key is what it is about; the server learns it when it does not know it."""
+        lua, words = script(name), (len(keys), *keys, *arguments)
+        known = packed(("EVALSHA", lua.digest, *words))
+        return await self._evaluated(known, lambda: packed(("EVAL", lua.source, *words)), keys[0], group)
+
+    async def run_framed(self, name: str, words: Frames, *, stream: str) -> Any:
+        """As `run`, with the number of keys, the keys and the arguments framed."""
         lua = script(name)
+        return await self._evaluated(command(lua.known, words), lambda: command(lua.whole, words), stream, "")
+
+    async def _evaluated(self, known: bytes, whole: Callable[[], bytes], stream: str, group: str) -> Any:
         try:  # `translated`, without what a context manager costs: every produce call and batch comes along here
-            reply = (await self._exchange(packed(("EVALSHA", lua.digest, len(keys), *keys, *arguments)), 1))[0]
+            reply = (await self._exchange(known, 1))[0]
             if isinstance(reply, errors.ResponseError) and str(reply).startswith("NOSCRIPT"):
-                reply = (await self._exchange(packed(("EVAL", lua.source, len(keys), *keys, *arguments)), 1))[0]
+                reply = (await self._exchange(whole(), 1))[0]
             return _good(reply)
         except (OSError, errors.RedisError) as error:
-            raise _translation(error, self.endpoint, keys[0], group) from None
+            raise _translation(error, self.endpoint, stream, group) from None
 
     async def run_then(
         self, name: str, keys: Sequence[str], calls: Sequence[Sequence[Word]], words: Sequence[Word]

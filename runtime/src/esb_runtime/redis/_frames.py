@@ -9,24 +9,50 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.util import find_spec
-from typing import cast
+from typing import NamedTuple, cast
 
 Word = bytes | str | int
 """What a command is made of."""
 Pack = Callable[[tuple[Word, ...]], bytes]
 
-_HEADS = [b"\r\n$%d\r\n" % size for size in range(512)]
+HEADS = [b"\r\n$%d\r\n" % size for size in range(512)]
+"""What stands between two words, by the size of the second one."""
+
+
+class Frames(NamedTuple):
+    """Some of a command's words, each behind its head."""
+
+    number: int
+    body: bytes
+
+
+def head(size: int) -> bytes:
+    """What stands before a word of any size."""
+    return HEADS[size] if size < len(HEADS) else b"\r\n$%d\r\n" % size
+
+
+def raw(word: Word) -> bytes:
+    """A word's own bytes."""
+    return word if isinstance(word, bytes) else str(word).encode()
+
+
+def framed(words: Sequence[Word]) -> Frames:
+    """Words that become a part of a command."""
+    parts: list[bytes] = []
+    for word in words:
+        own = raw(word)
+        parts += (head(len(own)), own)
+    return Frames(len(words), b"".join(parts))
+
+
+def command(first: Frames, rest: Frames) -> bytes:
+    """A whole command out of framed words."""
+    return b"*%d%b%b\r\n" % (first.number + rest.number, first.body, rest.body)
 
 
 def joined(words: Sequence[Word]) -> bytes:
     """A command as RESP, made in Python."""
-    parts = [b"*%d" % len(words)]
-    for word in words:
-        raw = word if isinstance(word, bytes) else str(word).encode()
-        size = len(raw)
-        parts += (_HEADS[size] if size < 512 else b"\r\n$%d\r\n" % size, raw)
-    parts.append(b"\r\n")
-    return b"".join(parts)
+    return command(Frames(0, b""), framed(words))
 
 
 def _fastest() -> Pack:
