@@ -33,6 +33,9 @@ SILENT = "it does not answer"
 PATIENCE = 3.0
 """Seconds after which a write without an answer is tried over another connection: this one may be dead and not know it
 (at most a third of the deadline, so that there is time for another try)."""
+CHUNKS = 4
+"""Chunks of a batch that are on their way at a time: a thousand events need no turn of the caller's event loop, which
+may be busy with making the next ones, until the last of them is stored."""
 LEAST = 1.0
 """Seconds that a write gets in any case, when its calls waited for their turn behind many others."""
 
@@ -192,14 +195,14 @@ class Outbox:
     ) -> list[EventKey]:
         """Store records of one stream in order: all or none of each chunk. Raises the first refusal.
 
-        Two chunks are on their way at a time, where the second one can be written only if the first one was.
+        Several chunks are on their way at a time, where each can be written only if the one before it was.
         """
         keys: list[EventKey] = []
         on_their_way: deque[asyncio.Task[list[EventKey]]] = deque()
         before: Record | None = None
         try:
             for chunk in chunks(records):
-                while on_their_way and (before is None or len(on_their_way) > 1):
+                while on_their_way and (before is None or len(on_their_way) == CHUNKS):
                     keys += await on_their_way.popleft()
                 if on_their_way and before is not None:
                     storing = self._chunk_behind(on_their_way[-1], before, stream, chunk, until)
