@@ -17,7 +17,7 @@ def loaded(buffer: Buffer, *numbers: int, size: int = 0) -> list[Job]:
     """Jobs that are in memory."""
     jobs = [job(n, size=size) for n in numbers]
     for one in jobs:
-        buffer.load(one)
+        buffer.load((one,))
     return jobs
 
 
@@ -38,10 +38,10 @@ async def test_bounded_by_events() -> None:
     room = asyncio.ensure_future(buffer.room(""))
     await asyncio.sleep(0)
     for one in jobs[:4]:
-        buffer.forget(one)
+        buffer.forget((one,))
         await asyncio.sleep(0)
         assert not room.done()
-    buffer.forget(jobs[4])
+    buffer.forget((jobs[4],))
     await asyncio.wait_for(room, 1)
     assert buffer.busy
 
@@ -68,7 +68,7 @@ async def test_parked_events_hold_no_memory_but_are_bounded(caplog: pytest.LogCa
     assert not buffer.busy
     room = asyncio.ensure_future(buffer.room("the retry of event 1-0"))
     await asyncio.sleep(0)
-    buffer.forget(jobs[0])
+    buffer.forget((jobs[0],))
     await asyncio.wait_for(room, 1)
     assert [record.message for record in caplog.records] == [
         "test: reading pauses, 3 events wait behind the retry of event 1-0"
@@ -84,7 +84,7 @@ async def test_quick_handlers_get_more() -> None:
         room = asyncio.ensure_future(buffer.room(""))
         await asyncio.sleep(0)
         for one in jobs:
-            buffer.forget(one)
+            buffer.forget((one,))
         await room
     assert before < buffer.appetite() == 500
 
@@ -99,7 +99,7 @@ async def test_slow_handlers_get_less(monkeypatch: pytest.MonkeyPatch) -> None:
         room = asyncio.ensure_future(buffer.room(""))
         await asyncio.sleep(0)
         for one in jobs:
-            buffer.forget(one)
+            buffer.forget((one,))
         await room
     assert buffer.appetite() == 5
 
@@ -120,7 +120,7 @@ async def test_a_buffer_that_is_always_empty_grows() -> None:
     buffer = Buffer(Policy(max_buffered=500), name="test")
     first = buffer.appetite()
     for one in loaded(buffer, *range(first)):
-        buffer.forget(one)
+        buffer.forget((one,))
     await buffer.room("")
     assert buffer.appetite() == 2 * first
     await buffer.room("")  # nothing came since: that says nothing about how fast events are handled
@@ -136,5 +136,5 @@ async def test_all_who_wait_are_told() -> None:
     one.cancel()
     await asyncio.wait((one,))
     for each in jobs:
-        buffer.forget(each)
+        buffer.forget((each,))
     await asyncio.wait_for(other, 1)

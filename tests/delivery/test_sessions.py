@@ -74,6 +74,8 @@ class OutOfOrder:
 class Handles:
     """Handles whatever comes."""
 
+    collects = False
+
     def plan_of(self, stored: object) -> None: ...
 
     async def handle(self, attempt: object) -> None: ...

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from redis.exceptions import ResponseError
 
 from esb_runtime import _envelope as envelope
 from esb_runtime._ports import DeadLetter
@@ -163,7 +164,7 @@ def test_entries_read_together_are_what_each_is_alone() -> None:
 
 def test_payloads_read_together_are_what_each_is_alone() -> None:
     """Names that take turns, erased ones, hashes that esb did not write, and what is no hash at all."""
-    payloads: list[list[bytes] | bytes] = [
+    payloads: list[list[bytes] | Exception] = [
         [b"@", b"1-0", b"a", b"\x01", b"b", b"\x02"],
         [b"@", b"1-0", b"b", b"\x03", b"a", b"\x04"],
         [b"b", b"\x05", b"@", b"1-0", b"a", b"\x06"],
@@ -173,9 +174,10 @@ def test_payloads_read_together_are_what_each_is_alone() -> None:
         [b"\xff", b"\x09"],
         [b"@", b"1-0"],
         [],
-        b"WRONGTYPE",
+        [b"@", b"1-0", b"a", b"\x0a", b"@x", b"\x90"],
+        ResponseError("WRONGTYPE Operation against a key holding the wrong kind of value"),
     ]
-    payloads += payloads[::-1]
+    payloads += [each for payload in payloads[::-1] for each in (payload, payload)]
     ids = [(b"%d-0" % n, [b"f", b"1", b"e", b"paid", b"v", b"2", b"i", b"m", b"t", b"5"]) for n in range(len(payloads))]
     alone = [_wire.with_payload(e, p) for e, p in zip(_wire.stored_events("s", ids), payloads, strict=True)]
     assert _wire.with_payloads(_wire.stored_events("s", ids), payloads) == alone

@@ -29,6 +29,10 @@ T = TypeVar("T")
 Write = Callable[[Any], bytes]
 Read = Callable[[bytes], Any]
 Readers = list[tuple[str, Read, Any]]
+Arguments = tuple[tuple[Any, ...], dict[str, Any]]
+"""Positional and keyword arguments."""
+Starter = Callable[[Any, Mapping[str, bytes] | None, AbstractSet[str]], T]
+"""Calls something with what is first, and the arguments that are stored; with names of those that were erased."""
 
 _REFUSED = (AttributeError, TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError)
 
@@ -84,9 +88,7 @@ class EventCodec:
             return encoded
         raise self._error(EncodeError, name, f"{reason}; nothing was sent")
 
-    def decode(
-        self, raw: Mapping[str, bytes], erased: AbstractSet[str] = frozenset()
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def decode(self, raw: Mapping[str, bytes], erased: AbstractSet[str] = frozenset()) -> Arguments:
         """Positional and keyword arguments, ready to call with.
 
         A missing argument gets its default, an erased one is None, an unknown one is ignored. Raises `DecodeError`.
@@ -100,6 +102,11 @@ class EventCodec:
             return tuple(args), {}
         names = [name for name, _, _ in self._keyword_readers]
         return tuple(args), dict(zip(names, self._read(raw, self._keyword_readers, erased), strict=True))
+
+    def starter(self, call: Callable[..., T]) -> Starter[T]:
+        """What decodes the arguments and calls with them, in as few steps as there can be: one event in nearly all
+        programs has one handler. Raises as `decode` does, and then the call does not happen."""
+        return _compiled_start(call, self._readers, self._keyword_readers, self.decode)
 
     def _read(self, raw: Mapping[str, bytes], readers: Readers, erased: AbstractSet[str]) -> list[Any]:
         values: list[Any] = []
@@ -229,9 +236,7 @@ def _compiled_encode(
     return found
 
 
-def _compiled_read(
-    readers: Readers, keyword_readers: Readers
-) -> Callable[[Mapping[str, bytes]], tuple[tuple[Any, ...], dict[str, Any]]]:
+def _compiled_read(readers: Readers, keyword_readers: Readers) -> Callable[[Mapping[str, bytes]], Arguments]:
     """All arguments of a stored event in one call. It raises where one is missing."""
     every = [*readers, *keyword_readers]
     scope = {f"_{n}": read for n, (_, read, _) in enumerate(every)}
@@ -239,9 +244,26 @@ def _compiled_read(
     args = "".join(f"{value}, " for value in values[: len(readers)])
     pairs = zip(keyword_readers, values[len(readers) :], strict=True)
     kwargs = ", ".join(f"{name!r}: {value}" for (name, _, _), value in pairs)
-    found: Callable[[Mapping[str, bytes]], tuple[tuple[Any, ...], dict[str, Any]]] = compiled(
-        f"def read(raw): return ({args}), {{{kwargs}}}", scope
-    )
+    found: Callable[[Mapping[str, bytes]], Arguments] = compiled(f"def read(raw): return ({args}), {{{kwargs}}}", scope)
+    return found
+
+
+def _compiled_start(
+    call: Callable[..., T], readers: Readers, keyword_readers: Readers, slowly: Callable[..., Arguments]
+) -> Starter[T]:
+    """A call with all arguments of a stored event; what cannot be read at once is read slowly."""
+    every = [*readers, *keyword_readers]
+    scope: dict[str, Any] = {f"_read_{n}": read for n, (_, read, _) in enumerate(every)}
+    scope |= {"_call": call, "_slowly": slowly, "_refused": (KeyError, *_REFUSED)}
+    values = [f"  value_{n} = _read_{n}(raw[{name!r}])" for n, (name, _, _) in enumerate(every)]
+    args = [f"value_{n}" for n in range(len(readers))]
+    kwargs = [f"{name}=value_{n}" for n, (name, _, _) in enumerate(keyword_readers, len(readers))]
+    source = "\n".join(
+        ["def start(first, raw, erased):", " try:", *values, "  pass", " except _refused:",
+         "  args, kwargs = _slowly(raw or {}, erased)", "  return _call(first, *args, **kwargs)",
+         f" return _call({', '.join(['first', *args, *kwargs])})"]
+    )  # fmt: skip
+    found: Starter[T] = compiled(source, scope)
     return found
 
 

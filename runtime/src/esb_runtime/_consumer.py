@@ -13,7 +13,6 @@ from uuid import uuid4
 
 from typing_extensions import TypedDict
 
-from ._codecs import codec_of
 from ._consumers import Fallback, Handler
 from ._context import ConsumerContext
 from ._delivery import Delivery
@@ -82,6 +81,8 @@ class SubscriptionOptions:
             raise UsageError("subscribe: a lease is at least 200 milliseconds, or no heartbeat could keep it")
         if self.drain < timedelta(0) or self.remember <= timedelta(0):
             raise UsageError("subscribe: drain is not negative, remember is positive")
+        if self.handler_timeout is not None and self.handler_timeout <= timedelta(0):
+            raise UsageError("subscribe: handler_timeout is more than no time")
 
 
 class HandlerOptions(TypedDict, total=False):
@@ -123,14 +124,18 @@ class Consumption:
         self._group = group
         self._options = options
         self._known = {id_: known for id_, known in route.handlers.items() if id_[1] >= options.minimum_version}
-        self._batches = any(one.batch is not None for known in self._known.values() for one in known)
+        alone = {id_: known[0] for id_, known in self._known.items() if len(known) == 1 and known[0].batch is None}
+        self._alone = {} if options.middleware else alone
+        """The kinds that one handler takes, with nothing around it."""
+        self._describe = self._metadata
+        """The method as a value: making one for each event would cost as much as a call."""
+        self.collects = any(one.batch is not None for known in self._known.values() for one in known)
+        """Whether any handler takes batches."""
         self.skipped = 0
         """Events that nobody implemented and that were acknowledged without a handler."""
 
     def plan_of(self, stored: Stored) -> BatchPlan | None:
         """The batch of this kind of event, when its only handler takes batches."""
-        if not self._batches:
-            return None
         handlers = self._handlers(stored)
         if len(handlers) != 1 or handlers[0].batch is None:
             return None
@@ -139,21 +144,19 @@ class Consumption:
     def handle(self, attempt: Attempt) -> Awaitable[None]:
         """One event through the middleware to its handlers; what cannot be decoded raises at once."""
         stored = attempt.stored
-        ctx = ConsumerContext(self._metadata, attempt)
+        ctx = ConsumerContext(self._describe, attempt)
         CURRENT.set(ctx)
         if abs(stored.produced_at) > LATEST:
             _ = ctx.metadata  # raises now what the handler might never come across
-        if self._options.middleware:
-            return self._wrapped(ctx, attempt)
-        handlers = self._known.get((stored.event, stored.version), ())
-        # no coroutine of ours around that of a single handler
-        return self._call(handlers[0], ctx, attempt) if len(handlers) == 1 else self._dispatch(ctx, attempt)
+        handler = self._alone.get((stored.event, stored.version))
+        if handler is not None:  # nearly always: no coroutine of ours around that of the handler
+            return handler.starter(ctx, stored.arguments, stored.erased)
+        return self._wrapped(ctx, attempt) if self._options.middleware else self._dispatch(ctx, attempt)
 
     def _call(self, handler: Handler, ctx: ConsumerContext, attempt: Attempt) -> Awaitable[None]:
         if handler.batch is not None:
             return handler.call([self._delivery(attempt, handler)])
-        args, kwargs = codec_of(handler.definition).decode(attempt.stored.arguments or {}, attempt.stored.erased)
-        return handler.call(ctx, *args, **kwargs)
+        return handler.starter(ctx, attempt.stored.arguments, attempt.stored.erased)
 
     async def _wrapped(self, ctx: ConsumerContext, attempt: Attempt) -> None:
         delivery: Delivery[...] = Delivery(ctx.metadata, attempt.stored.arguments or {}, attempt)

@@ -6,10 +6,12 @@ import difflib
 import inspect
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from ._annotations import written_annotations
 from ._batching import BatchOptions, batch_options
+from ._codecs import Starter, codec_of
 from ._context import ConsumerContext
 from ._contract import Consume, EventContract, contracts_of, is_contract, is_producer, side_of
 from ._delivery import Delivery
@@ -23,7 +25,7 @@ Fallback = Callable[[ConsumerContext, Delivery[...]], Coroutine[Any, Any, None]]
 _NAMED = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Handler:
     """What handles one event: call it with a `ConsumerContext` and the decoded arguments, or, with `batch`, with a
     sequence of deliveries."""
@@ -31,6 +33,11 @@ class Handler:
     definition: EventDefinition
     call: Callable[..., Coroutine[Any, Any, None]]
     batch: BatchOptions | None = None
+
+    @cached_property
+    def starter(self) -> Starter[Coroutine[Any, Any, None]]:
+        """Calls it with a context and the arguments of a stored event; see `EventCodec.starter`."""
+        return codec_of(self.definition).starter(self.call)
 
 
 def handlers_of(consumer: EventContract[Consume]) -> Mapping[EventId, Handler]:

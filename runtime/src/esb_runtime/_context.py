@@ -6,6 +6,8 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
+from msgspec import Struct
+
 from ._envelope import Metadata
 from ._errors import UsageError
 from ._flow import CURRENT
@@ -48,21 +50,16 @@ class Settlement(Protocol):
         ...
 
 
-class ConsumerContext:
+class ConsumerContext(Struct, eq=False):
     """One event in the hands of one handler.
 
     `metadata` is everything known about the event besides its arguments. Engines make one per event, so it holds
     little else, and `metadata` may be what makes it of the settlement when somebody asks.
     """
 
-    __slots__ = ("_metadata", "_settlement", "single")
-
-    def __init__(
-        self, metadata: Metadata | Callable[[Any], Metadata], settlement: Settlement, *, single: bool = True
-    ) -> None:
-        self._metadata = metadata
-        self._settlement = settlement
-        self.single = single
+    _metadata: Metadata | Callable[[Any], Metadata]
+    _settlement: Settlement
+    single: bool = True
 
     @property
     def metadata(self) -> Metadata:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-from msgspec import Struct, field, structs
+from msgspec import Struct, structs
 
 from ._identifiers import EventKey
 from ._settings import Origin
@@ -89,7 +89,7 @@ class Stored(Struct, frozen=True, kw_only=True, gc=False):
     store: str = ""
     only_for: str = ""
     problem: str = ""
-    raw: Mapping[bytes, bytes] = field(default_factory=dict[bytes, bytes])
+    raw: Mapping[bytes, bytes] = {}
 
     @property
     def size(self) -> int:

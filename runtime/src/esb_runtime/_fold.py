@@ -8,7 +8,6 @@ from datetime import timedelta
 from itertools import islice
 from typing import cast
 
-from ._codecs import codec_of
 from ._consumer import Route
 from ._context import ConsumerContext, Settlement
 from ._contract import Consume, EventContract
@@ -168,8 +167,7 @@ async def handle(event: Stored, route: Route, settlement: Settlement) -> None:
         if handler.batch is not None:
             await handler.call([Delivery(metadata, raw, settlement, handler.definition)])
         else:
-            args, kwargs = codec_of(handler.definition).decode(raw, event.erased)
-            await handler.call(ctx, *args, **kwargs)
+            await handler.starter(ctx, raw, event.erased)
     for fallback in () if handlers else route.fallbacks:
         await fallback(ctx, Delivery(metadata, raw, settlement))
 

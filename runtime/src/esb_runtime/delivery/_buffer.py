@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Collection, Iterable
 
 from ._job import Job
 from ._policy import Policy
@@ -39,7 +40,7 @@ class Buffer:
         """Whether anything is in memory."""
         return self._loaded > 0
 
-    def load(self, *jobs: Job) -> None:
+    def load(self, jobs: Collection[Job]) -> None:
         """Payloads of events came into memory."""
         if self._parked:
             for job in jobs:
@@ -63,12 +64,12 @@ class Buffer:
         self.unload(job)
         self._parked[job.id] = job
 
-    def forget(self, *jobs: Job) -> None:
+    def forget(self, jobs: Iterable[Job]) -> None:
         """Events left this process's hands."""
         for job in jobs:
             if job.stored is not None:
                 self.unload(job)
-            if self._parked and self._parked.pop(job.id, None) is not None:
+            elif self._parked and self._parked.pop(job.id, None) is not None:
                 self._tell()
 
     def clear(self) -> None:

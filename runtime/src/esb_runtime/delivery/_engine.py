@@ -117,7 +117,7 @@ class Engine:
             self._seat,
             lease=self._policy.lease,
             lost=self._lost,
-            alive=self._runner.within_time_limit,
+            alive=self._runner.limit.respected,
             name=self._name,
         )
         await self._take_up()

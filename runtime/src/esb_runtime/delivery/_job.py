@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Sequence
 from datetime import timedelta
 from enum import Enum
+from itertools import chain
 from typing import Protocol
 
 from msgspec import Struct
@@ -14,7 +15,7 @@ from .._envelope import Stored
 from .._ports import Taken
 
 
-class Job(Struct, eq=False, kw_only=True):
+class Job(Struct, eq=False, kw_only=True, gc=False):
     """An event from the moment it was taken until its outcome is written.
 
     `stored` is None while the event is parked: only its id is kept, and it is loaded again before it starts.
@@ -30,10 +31,13 @@ class Job(Struct, eq=False, kw_only=True):
     failures: int = 0
     done: bool = False
     unclaimed: bool = False
-    counted: bool = False
-    """Whether the server has counted the next start already (it does at the first delivery)."""
     running: bool = False
-    """Whether its last start has no outcome yet."""
+    """Whether its last start has no outcome yet, or was one that nobody needs to count: the event is handled."""
+
+    @property
+    def counted(self) -> bool:
+        """Whether the server has counted the next start already (it does at the first delivery)."""
+        return not self.starts
 
     @property
     def suspect(self) -> bool:
@@ -56,20 +60,21 @@ class Job(Struct, eq=False, kw_only=True):
         self.size = stored.size
 
 
-def jobs_of(taken: Iterable[Taken], *, ordered: bool) -> list[Job]:
-    """What was taken, in hand; with `ordered` each waits for its key."""
+def jobs_of(taken: Sequence[Taken], *, ordered: bool) -> list[Job]:
+    """What was taken, in hand; with `ordered` each waits for its key. Of its bytes each counts as an equal share."""
+    payloads = [one.stored.arguments.values() for one in taken if one.stored.arguments]
+    share = -(sum(map(len, chain.from_iterable(payloads))) // -len(taken)) if taken else 0
     return [
         Job(
             id=(stored := one.stored).key.id,
             message_id=stored.message_id,
             lane=stored.ordering_key if ordered else None,
             stored=stored,
-            size=stored.size,
+            size=share,
             starts=one.starts,
             failures=one.failures,
             done=one.done,
             unclaimed=one.unclaimed,
-            counted=one.starts == 0,
         )
         for one in taken
     ]

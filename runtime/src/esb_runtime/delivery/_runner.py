@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
+from time import monotonic
 
 from .._envelope import Stored
 from .._errors import ChannelError, OwnershipLost
@@ -15,16 +16,19 @@ from ._batches import Batches
 from ._buffer import Buffer
 from ._job import Attempt, Job, Verdict
 from ._lanes import Lanes
+from ._limits import TimeLimit
 from ._policy import Ack, Again, Bury, Failure, Hold, Policy, crashed_too_often, decide, letter_for
 from ._repeats import Repeats
 from ._schedule import Schedule
 from ._settler import Settler
-from ._work import TookTooLong, Work
+from ._work import Work
 
 logger = logging.getLogger("esb_runtime")
 
 LOOK_AHEAD = 50
 """Parked followers of a key that are loaded together when their turn comes."""
+SLICE = 0.001
+"""Seconds after which handlers that never wait let the loop's other work (acks, reads) happen."""
 DEAF = 5.0
 """Seconds after which a handler that ignores its cancellation is no longer waited for."""
 
@@ -38,7 +42,7 @@ class Runner:
         self._seat = seat
         self._work = work
         self._policy = policy
-        self._limit = policy.handler_timeout.total_seconds() if policy.handler_timeout is not None else None
+        self._automatic = policy.acknowledge is not Acknowledge.MANUAL
         self._name = name
         self._group = group
         self._broken = broken
@@ -46,14 +50,14 @@ class Runner:
         self._jobs: dict[str, Job] = {}
         self._lanes = Lanes()
         self._buffer = Buffer(policy, name=name)
-        self._schedule = Schedule(concurrency=policy.concurrency, run=self._run)
+        self._schedule = Schedule(concurrency=policy.concurrency, work=self._worker)
         self._batches = Batches(self)
         self._repeats = Repeats(seat)
+        self.limit = TimeLimit(policy.handler_timeout)
         self._settler = Settler(seat, settled=self._settled, broken=self._unwritten)
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._burying: set[str] = set()
         self._postponed: list[Job] = []
-        self._running: set[Attempt] = set()
         self._cancelled = False
         self._ending: asyncio.Future[None] | None = None
         self.epoch = 0
@@ -82,7 +86,7 @@ class Runner:
         """Take events in hand; one that is there already stays as it is."""
         new = {job.id: job for job in jobs if job.id not in self._jobs}
         self._jobs.update(new)
-        self._buffer.load(*new.values())
+        self._buffer.load(new.values())
         ready: list[Job] = []
         for job in new.values():
             if job.lane is not None and not self._lanes.enter(job):
@@ -92,22 +96,13 @@ class Runner:
                 self._park(job, self._policy.retry.delay(job.crashes - 1))
             else:
                 ready.append(job)
-        self._schedule.add(*ready)
+        self._schedule.add(ready)
 
     def resume(self) -> None:
         """The connection works again: go on with what an outage stopped."""
         postponed, self._postponed = self._postponed, []
-        for job in postponed:
-            self._schedule.add(job)
+        self._schedule.add(postponed)
         self._settler.retry()
-
-    def within_time_limit(self) -> bool:
-        """Whether no handler is past its time limit (asked by the heartbeat's thread)."""
-        limit = self._limit
-        if limit is None:
-            return True
-        now = self._loop.time()
-        return all(now - attempt.alive_at < limit + 1 for attempt in tuple(self._running))
 
     async def drop(self) -> None:
         """Let go of everything: other processes take these events over."""
@@ -119,7 +114,7 @@ class Runner:
         for timer in self._timers.values():
             timer.cancel()
         self._settler.clear()
-        for state in (self._timers, self._jobs, self._burying, self._postponed, self._running):
+        for state in (self._timers, self._jobs, self._burying, self._postponed, self.limit):
             state.clear()
         self._lanes.clear()
         self._buffer.clear()
@@ -174,35 +169,48 @@ class Runner:
 
     # --- running
 
-    async def _run(self, job: Job) -> None:
-        """One start of an event's handler, or the reason why there is none."""
-        try:
-            stored = job.stored
-            if stored is None or stored.problem or not job.counted or job.done or self._policy.idempotent:
-                stored = await self._cleared(job)
-                if stored is None:
-                    return
-            job.counted, job.running = False, True
-            job.starts += 1
-            attempt = Attempt(job, stored, job.starts, self.epoch, self)
-            plan = self._work.plan_of(stored)
-            if plan is not None:
-                self._batches.add(plan, attempt)
+    async def _worker(self) -> None:
+        """Start one event after another, as long as there is one that may start.
+
+        All of it in one coroutine and few calls: what is done here is done for every event.
+        """
+        schedule, work, limit, began = self._schedule, self._work, self.limit, monotonic()
+        idempotent, collects = self._policy.idempotent, work.collects
+        while True:
+            if monotonic() - began > SLICE:
+                await asyncio.sleep(0)
+                began = monotonic()
+            job = schedule.take()
+            if job is None:
                 return
-            failure = None
             try:
-                handling = self._work.handle(attempt)
-                await (handling if self._limit is None else self._limited((attempt,), handling, self._limit))
-            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever a handler raises is its outcome
-                failure = self._failure((attempt,), error)
-            if failure is not None and failure.implementers and not job.unclaimed:
-                await self._pass_on(job, failure.implementers)
-            else:
-                self._finish(attempt, failure)
-        except ChannelError as error:
-            self._repeats.release(job)
-            self._postponed.append(job)
-            self._broken(error)
+                stored = job.stored
+                if stored is None or stored.problem or job.starts or job.done or idempotent:
+                    stored = await self._cleared(job)
+                    if stored is None:
+                        continue
+                job.running = True
+                job.starts += 1
+                attempt = Attempt(job, stored, job.starts, self.epoch, self)
+                if collects and (plan := work.plan_of(stored)) is not None:
+                    self._batches.add(plan, attempt)
+                    continue
+                failure = None
+                try:
+                    handling = work.handle(attempt)
+                    await (limit.kept(handling, (attempt,)) if limit.seconds else handling)
+                except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever a handler raises is its outcome
+                    failure = self._failure((attempt,), error)
+                if failure is not None and failure.implementers and not job.unclaimed:
+                    await self._pass_on(job, failure.implementers)
+                else:
+                    self._finish(attempt, failure)
+            except ChannelError as error:
+                self._repeats.release(job)
+                self._postponed.append(job)
+                self._broken(error)
+            finally:
+                schedule.ended(job)
 
     async def _cleared(self, job: Job) -> Stored | None:
         """What an event that is not simply new needs before its handler starts; None where there is no start."""
@@ -232,7 +240,7 @@ class Runner:
         for one, stored in zip(turn, await self._seat.load([j.id for j in turn]), strict=True):
             if one.stored is None and one.id in self._jobs:
                 one.give(stored)
-                self._buffer.load(one)
+                self._buffer.load((one,))
         return job.stored if job.stored is not None else (await self._seat.load([job.id]))[0]
 
     async def _pass_on(self, job: Job, implementers: str) -> None:
@@ -242,7 +250,7 @@ class Runner:
         await self._seat.hand_back({job.id: job.starts}, to=implementers)
         self._jobs.pop(job.id, None)
         self._repeats.release(job)
-        self._buffer.forget(job)
+        self._buffer.forget((job,))
         self._next_of(job)
 
     async def run_batch(self, attempts: Sequence[Attempt]) -> None:
@@ -250,7 +258,7 @@ class Runner:
         failure = None
         try:
             handling = self._work.handle_batch(attempts)
-            await (handling if self._limit is None else self._limited(attempts, handling, self._limit))
+            await (self.limit.kept(handling, attempts) if self.limit.seconds else handling)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever a handler raises is its outcome
             failure = self._failure(attempts, error)
         for attempt in attempts:
@@ -263,31 +271,18 @@ class Runner:
             raise error
         return self._work.failure(attempts, error)
 
-    async def _limited(self, attempts: Sequence[Attempt], handling: Awaitable[None], seconds: float) -> None:
-        limit = asyncio.timeout(seconds)
-        try:
-            async with limit:
-                for attempt in attempts:
-                    attempt.alive_at = self._loop.time()
-                    attempt.limit = (limit, seconds)
-                    self._running.add(attempt)
-                await handling
-        except TimeoutError as error:
-            if not limit.expired():
-                raise  # the handler's own
-            raise TookTooLong(f"its handler took longer than {seconds:g} s") from error
-        finally:
-            self._running.difference_update(attempts)
-
     # --- outcomes
 
     def _finish(self, attempt: Attempt, failure: Failure | None) -> None:
         attempt.finished = True
         if attempt.epoch != self.epoch:
             return  # it belongs to another process now
-        if failure is None and attempt.verdict is None and self._policy.acknowledge is not Acknowledge.MANUAL:
-            attempt.job.running = False  # what `decide` would say too: nearly every event comes along here
-            self._handled(attempt.job)
+        if failure is None and attempt.verdict is None and self._automatic:
+            job = attempt.job  # what `decide` would say too: nearly every event comes along here
+            self._buffer.unload(job)
+            self._settler.handled(job)
+            if job.lane is not None:
+                self._next_of(job)
             return
         if failure is not None:
             logger.warning(
@@ -345,21 +340,23 @@ class Runner:
 
     def _try_again(self, job: Job) -> None:
         self._timers.pop(job.id, None)
-        self._schedule.add(job)
+        self._schedule.add((job,))
 
     def _next_of(self, job: Job) -> None:
         follower = self._lanes.leave(job)
         if follower is not None:
-            self._schedule.add(follower)
+            self._schedule.add((follower,))
 
-    def _settled(self, jobs: Iterable[Job]) -> None:
+    def _settled(self, jobs: Sequence[Job]) -> None:
         """Their outcomes are durable."""
-        self._buffer.forget(*jobs)
+        self._buffer.forget(jobs)
         for job in jobs:
             self._jobs.pop(job.id, None)
-            if self._policy.idempotent:
+        if self._policy.idempotent:
+            for job in jobs:
                 self._repeats.release(job)
-            if self._burying and job.id in self._burying:
+        for job in jobs if self._burying else ():
+            if job.id in self._burying:
                 self._burying.discard(job.id)
                 self._next_of(job)
 

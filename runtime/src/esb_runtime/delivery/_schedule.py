@@ -4,33 +4,32 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
-from time import monotonic
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
 
 from ._job import Job
 
 PATIENCE = 5.0
 """Seconds for which a suspect holds up new starts until it is alone; then it runs beside what is still running."""
-SLICE = 0.001
-"""Seconds after which handlers that never wait let the loop's other work (acks, reads) happen."""
 
 
 class Schedule:
-    """Runs jobs in worker tasks that live only while there is work."""
+    """Has workers that live only while there is work: each takes an event, tells when it ended, and takes the next."""
 
-    def __init__(self, *, concurrency: int, run: Callable[[Job], Awaitable[None]]) -> None:
+    def __init__(self, *, concurrency: int, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._loop = asyncio.get_running_loop()
         self._concurrency = concurrency
-        self._run = run
+        self._work = work
         self._ready: deque[Job] = deque()
         self._suspects: deque[Job] = deque()
         self._workers: set[asyncio.Task[None]] = set()
-        self._alone = False
+        self._alone: Job | None = None
+        """The suspect that runs alone."""
         self._suspect_since = 0.0
         self._closed = False
         self.running = 0
 
-    def add(self, *jobs: Job) -> None:
+    def add(self, jobs: Iterable[Job]) -> None:
         """Events are ready to run, in this order."""
         for job in jobs:
             if job.starts > job.failures:  # a suspect
@@ -81,40 +80,32 @@ class Schedule:
         if self._next_allowed():
             self._wake()
 
-    async def _work(self) -> None:
-        began = monotonic()
-        while (job := self._take()) is not None:
-            alone = self._alone
+    def take(self) -> Job | None:
+        """The next event that may start, if any; `ended` has to follow."""
+        if self._ready and self._alone is None and not (self._suspects or self._closed):  # nearly always
             self.running += 1
-            try:
-                await self._run(job)
-            finally:
-                self.running -= 1
-                if alone:
-                    self._alone = False
-            if alone:
-                self._wake()
-            if monotonic() - began > SLICE:
-                await asyncio.sleep(0)
-                began = monotonic()
+            return self._ready.popleft()
+        if not self._next_allowed():
+            return None
+        self.running += 1
+        if not self._suspects:
+            return self._ready.popleft()
+        self._alone = self._suspects.popleft()
+        self._suspect_since = self._loop.time()
+        if self._suspects:
+            self._loop.call_later(PATIENCE, self._wake)
+        return self._alone
+
+    def ended(self, job: Job) -> None:
+        """This event, which was taken, no longer runs."""
+        self.running -= 1
+        if job is self._alone:
+            self._alone = None
+            self._wake()
 
     def _next_allowed(self) -> bool:
-        if self._closed or self._alone:
+        if self._closed or self._alone is not None:
             return False
         if self._suspects:
             return self.running == 0 or self._loop.time() - self._suspect_since >= PATIENCE
         return bool(self._ready)
-
-    def _take(self) -> Job | None:
-        """The next event that may start, if any."""
-        if self._ready and not (self._suspects or self._alone or self._closed):  # nearly always
-            return self._ready.popleft()
-        if not self._next_allowed():
-            return None
-        if self._suspects:
-            self._alone = True
-            self._suspect_since = self._loop.time()
-            if len(self._suspects) > 1:
-                self._loop.call_later(PATIENCE, self._wake)
-            return self._suspects.popleft()
-        return self._ready.popleft()

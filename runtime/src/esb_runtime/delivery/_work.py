@@ -14,6 +14,11 @@ from ._policy import Failure
 class Work(Protocol):
     """What events are run with."""
 
+    @property
+    def collects(self) -> bool:
+        """Whether `plan_of` may say something."""
+        ...
+
     def plan_of(self, stored: Stored) -> BatchPlan | None:
         """How events of this kind are collected before they are handled together; None for one by one."""
         ...

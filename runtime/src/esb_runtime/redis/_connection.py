@@ -21,7 +21,7 @@ from .._errors import (
     OwnershipLost,
     WrongKeyType,
 )
-from ._frames import Frames, Word, command, packed
+from ._frames import Frames, Word, command, packed, repeated
 from ._link import CONNECT_TIMEOUT, Link, opened
 from ._scripts import Script, script
 
@@ -101,6 +101,13 @@ class Connection:
             return []
         with translated(self.endpoint):
             return await self._exchange(b"".join([packed(tuple(words)) for words in commands]), len(commands))
+
+    async def each(self, command: str, prefix: str, names: Sequence[str], words: Sequence[str] = ()) -> list[Any]:
+        """One command about each of these keys (a prefix and a name), in one round trip; errors come back as values."""
+        if not names:
+            return []
+        with translated(self.endpoint):
+            return await self._exchange(repeated(command, prefix, names, words), len(names))
 
     async def _exchange(self, packet: bytes, count: int) -> list[Any]:
         """Send packed commands and await their replies."""

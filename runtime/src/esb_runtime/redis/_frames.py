@@ -55,6 +55,23 @@ def joined(words: Sequence[Word]) -> bytes:
     return command(Frames(0, b""), framed(words))
 
 
+def repeated(command: str, prefix: str, names: Sequence[str], words: Sequence[str] = ()) -> bytes:
+    """The same command about each of many keys, which are a prefix and a name: one join, as most are equally long."""
+    tail = "".join([f"\r\n${len(word)}\r\n{word}" for word in words])
+    heads = {
+        size: f"*{2 + len(words)}\r\n${len(command)}\r\n{command}\r\n${len(prefix) + size}\r\n{prefix}"
+        for size in set(map(len, names))
+    }
+    if len(heads) == 1:
+        head = next(iter(heads.values()))
+        text = head + f"{tail}\r\n{head}".join(names) + f"{tail}\r\n"
+    else:
+        text = "".join([f"{heads[len(name)]}{name}{tail}\r\n" for name in names])
+    if text.isascii():  # so that characters are bytes
+        return text.encode()
+    return b"".join([packed((command, prefix + name, *words)) for name in names])
+
+
 def _fastest() -> Pack:
     if find_spec("hiredis") is None:
         return joined

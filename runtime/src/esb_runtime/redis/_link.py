@@ -28,6 +28,9 @@ as much processor time, and the clock more."""
 IDLE = 0.1
 """Seconds without a word after which a connection may have ended without the event loop having seen it yet."""
 
+PIECE = 16 * 1024
+"""Bytes that are parsed in one go: after every few replies the parser moves what it has not read yet to the front."""
+
 
 class _Asked(Struct, eq=False):
     """Commands on their way, and what came back so far."""
@@ -94,27 +97,33 @@ class Link(asyncio.Protocol):
         """Replies, whole or in part."""
         self.heard += 1
         self._heard_at = monotonic()
-        self._reader.feed(data)
         try:
-            while (reply := self._reader.gets()) is not False:
-                self._take(reply)
+            for start in range(0, len(data), PIECE):
+                self._reader.feed(data[start : start + PIECE])
+                self._take()
         except errors.InvalidResponse as error:
             self._end(errors.ConnectionError(str(error)))
         if not self.open and not self._asked:
             self._transport.abort()
 
-    def _take(self, reply: Any) -> None:
-        if not self._asked:
-            # said without having been asked: why the server is about to close the connection
-            self._end(errors.ConnectionError(str(reply)))
-            return
-        asked = self._asked[0]
-        asked.replies.append(reply)
-        if len(asked.replies) == asked.count:
+    def _take(self) -> None:
+        """Give what came to those who asked, in their order."""
+        next_reply = self._reader.gets
+        while self._asked:
+            asked = self._asked[0]
+            replies, count = asked.replies, asked.count
+            while len(replies) < count:
+                reply = next_reply()
+                if reply is False:
+                    return
+                replies.append(reply)
             self._asked.popleft()
             self._near = self._awake and self._heard_at - asked.since < NEAR
             if not asked.answer.done():
-                asked.answer.set_result(asked.replies)
+                asked.answer.set_result(replies)
+        if (reply := next_reply()) is not False:
+            # said without having been asked: why the server is about to close the connection
+            self._end(errors.ConnectionError(str(reply)))
 
     def eof_received(self) -> None:
         """The server has closed it."""

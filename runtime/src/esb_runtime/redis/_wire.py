@@ -5,10 +5,12 @@ One-letter names, in a fixed order: Redis stores the names once per node of entr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 
 import msgspec
 
+from .._binding import compiled
 from .._envelope import NO_DETAILS, Details, Record, Stored, copy_details
 from .._identifiers import EventKey
 from .._ports import BuriedEvent, DeadLetter
@@ -28,8 +30,11 @@ ONLY_FOR = b"@for"
 CURRENT_FORMAT = b"1"
 STORED_AT = "@"
 """Field of a payload hash: the id of the entry, which makes the hash the record that the message id is stored."""
+_STORED_AT = STORED_AT.encode()
 ERASED = b"@x"
 """Field of a payload hash: msgpack list of the arguments that were erased."""
+MANY = 64
+"""Arguments of an event that is out of the ordinary."""
 INLINE = "inline"
 PAYLOAD_GONE = "the payload is gone without a trace of why"
 HASH = ""
@@ -65,8 +70,11 @@ def entry_head(record: Record) -> tuple[bytes | str | int, ...]:
 
 HEAD = 6
 """Words of the head."""
-_PLAIN = ([MESSAGE_ID, PRODUCED_AT], [MESSAGE_ID, PRODUCED_AT, ORDERING_KEY])
-"""Names after the head of most entries."""
+_PLAIN = (
+    [FORMAT, EVENT, VERSION, MESSAGE_ID, PRODUCED_AT],
+    [FORMAT, EVENT, VERSION, MESSAGE_ID, PRODUCED_AT, ORDERING_KEY],
+)
+"""The names of most entries."""
 
 
 def entry_shape(record: Record) -> tuple[object, ...]:
@@ -137,18 +145,20 @@ def stored_event(stream: str, id_: str, words: Sequence[bytes]) -> Stored:
 
 
 def stored_events(stream: str, entries: Iterable[tuple[bytes, Sequence[bytes]]]) -> list[Stored]:
-    """Read entries as `stored_event` does. There are few kinds of events among many: each head is read once."""
+    """Read entries as `stored_event` does. Events of a kind come in rows: what they have in common is read once."""
     events: list[Stored] = []
-    heads: dict[tuple[bytes, ...], Stored] = {}
+    row: tuple[bytes, bytes] = b"", b""
+    name, version = "", 0
     for id_, words in entries:
-        plain = words[HEAD::2] in _PLAIN
-        alike = heads.get(tuple(words[:HEAD])) if plain else None
-        if alike is not None:
+        if words[::2] in _PLAIN and words[1] == CURRENT_FORMAT:
             try:
+                if words[3] != row[0] or words[5] != row[1]:
+                    name, version = words[3].decode(), int(words[5])
+                    row = words[3], words[5]
                 found = Stored(
                     key=EventKey(stream=stream, id=id_.decode()),
-                    event=alike.event,
-                    version=alike.version,
+                    event=name,
+                    version=version,
                     message_id=words[7].decode(),
                     produced_at=int(words[9]),
                     ordering_key=words[11].decode() if len(words) > 10 else None,
@@ -157,35 +167,48 @@ def stored_events(stream: str, entries: Iterable[tuple[bytes, Sequence[bytes]]])
                 found = stored_event(stream, id_.decode(), words)  # says what is wrong
         else:
             found = stored_event(stream, id_.decode(), words)
-            if plain and not found.problem and words[:HEAD:2] == [FORMAT, EVENT, VERSION]:
-                heads[tuple(words[:HEAD])] = found
         events.append(found)
     return events
 
 
-def with_payloads(events: Iterable[Stored], replies: Iterable[Sequence[bytes] | bytes]) -> list[Stored]:
-    """Complete events as `with_payload` does. Many have arguments of the same names, which are read once."""
+def with_payloads(events: Iterable[Stored], replies: Iterable[Sequence[bytes] | Exception]) -> list[Stored]:
+    """Complete events as `with_payload` does. Names that come in rows are read once."""
     whole: list[Stored] = []
-    known: dict[tuple[bytes | int, ...], list[str]] = {}
+    row: Sequence[bytes] = ()
+    pick = _picker(0)()
     for event, words in zip(events, replies, strict=True):
-        names = known.get(tuple(words[::2]))
-        if names is not None:
-            arguments = dict(zip(names, words[1::2], strict=True))
-            del arguments[STORED_AT]
+        if not isinstance(words, Exception) and words[::2] == row:
             # the event was just read and is nobody else's yet; a copy of it would cost as much as reading it did
-            _set(event, "arguments", arguments)
+            _set(event, "arguments", pick(words))
             whole.append(event)
             continue
         found = with_payload(event, words)
         whole.append(found)
-        if not isinstance(words, bytes) and not found.problem and b"@" in words[::2] and ERASED not in words[::2]:
-            known[tuple(words[::2])] = [name.decode() for name in words[::2]]
+        if not isinstance(words, Exception) and not found.problem:
+            names = words[::2]
+            if names[0] == _STORED_AT and ERASED not in names and len(names) <= MANY:
+                row, pick = names, _picker(len(names) - 1)(*[name.decode() for name in names[1:]])
     return whole
 
 
-def with_payload(stored: Stored, words: Sequence[bytes] | bytes) -> Stored:
-    """Complete an event with what its payload hash holds (an error's text where Redis gave one)."""
-    if isinstance(words, bytes):
+@cache
+def _picker(count: int) -> Callable[..., Callable[[Sequence[bytes]], dict[str, bytes]]]:
+    """Given so many names, what picks their values out of the words of a hash, behind STORED_AT.
+
+    A function for each number of names, because a display takes a third of the time of `dict(zip(...))`. The names
+    themselves, which may be anybody's, do not become a part of its text.
+    """
+    names = ", ".join(f"name_{n}" for n in range(count))
+    pairs = ", ".join(f"name_{n}: words[{2 * n + 3}]" for n in range(count))
+    found: Callable[..., Callable[[Sequence[bytes]], dict[str, bytes]]] = compiled(
+        f"def pick({names}): return lambda words: {{{pairs}}}", {}
+    )
+    return found
+
+
+def with_payload(stored: Stored, words: Sequence[bytes] | Exception) -> Stored:
+    """Complete an event with what its payload hash holds (an error where the key is none)."""
+    if isinstance(words, Exception):
         return msgspec.structs.replace(stored, problem="the payload's key is not a hash")
     if not words:
         return msgspec.structs.replace(stored, problem=PAYLOAD_GONE)
