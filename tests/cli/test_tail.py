@@ -104,7 +104,7 @@ def fill_with_garbage(server: redis.Redis) -> None:
     server.xadd("junk", {**whole, "t": 10**25, "i": "far"})
     server.xadd("junk", {**whole, "d": b"\xc1\xc1"})
     server.xadd("junk", {**whole, "s": "s3"})
-    server.xadd("junk", {**whole, "s": "inline", "p": b"\x81\xa1a"})
+    server.xadd("junk", {**whole, "s": ":", ":a": b"\x81\xa1a"})
     server.xadd("junk", {**whole, "i": "text"})
     server.set("{junk}:p:text", "not a hash")
     server.xadd("junk", {**whole, "i": "raw"})

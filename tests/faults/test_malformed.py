@@ -39,7 +39,7 @@ def nonsense(chance: Random) -> dict[bytes, bytes]:
     elif kind == 2:
         good[chance.choice([b"e", b"v", b"i", b"t"])] = b"\xff\xfe" + chance.randbytes(6)  # not UTF-8, not a number
     elif kind == 3:
-        good |= {b"s": b"inline", b"p": chance.randbytes(chance.randrange(200))}  # a payload of garbage
+        good |= {b"s": b":", b":n": chance.randbytes(chance.randrange(200))}  # a payload of garbage
     elif kind == 4:
         good[b"f"] = chance.choice([b"99", b"", b"x" * 100_000])  # another format, or a huge one
     return good  # kind 5: all well, but the payload is gone

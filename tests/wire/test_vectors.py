@@ -152,10 +152,23 @@ def test_entries_read_together_are_what_each_is_alone() -> None:
         [*plain, b"d", msgspec.msgpack.encode(envelope.Details(correlation_id="c"))],
         [b"f", b"9", *plain[2:]],
         [*plain, b"@for", b"one"],
+        [*plain, b"s", b":", b":a", b"\x01", b":b", b"\x02"],
+        [*plain, b"k", b"ann", b"s", b":", b":a", b"\x01", b":b", b"\x02"],
+        [*plain, b"s", b"s3", b":a", b"\x01", b":b", b"\x02"],
+        [*plain, b"s", b":", b":a", b"\x01", b":a", b"\x02"],
+        [*plain, b"s", b":", b":a", b"\x01", b"b", b"\x02"],
+        [*plain, b"s", b":", b":a", b"\x01", b":\xff", b"\x02"],
+        [*plain, b"s", b":", b"d", b"\x80", b":a", b"\x01"],
+        [*plain, b"s", b":"],
         [b"x", b"y"],
         [],
     ]
-    named = [(b"%d-0" % n, words) for n, words in enumerate([*entries, *reversed(entries), *entries])]
+    named = [
+        (b"%d-0" % n, words)
+        for n, words in enumerate(
+            [*entries, *reversed(entries), *(each for entry in entries for each in (entry, entry))]
+        )
+    ]
     alone = [_wire.stored_event("s", id_.decode(), words) for id_, words in named]
     assert _wire.stored_events("s", named) == alone
     assert {event.event for event in alone} >= {"paid", "sent", "other"}

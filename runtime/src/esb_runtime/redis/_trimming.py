@@ -67,7 +67,7 @@ class RedisTrimming(Trimming):
 
     def _place(self, message_id: str, store: str) -> tuple[str, str]:
         """The key that an entry's removal touches besides the stream, and what it is."""
-        if not message_id or store == _wire.INLINE:
+        if not message_id or store == _wire.INSIDE.decode():
             return self._stream, ""
         if store == _wire.HASH:
             return _keys.payload_key(self._stream, message_id), "hash"

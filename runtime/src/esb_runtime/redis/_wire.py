@@ -6,9 +6,10 @@ One-letter names, in a fixed order: Redis stores the names once per node of entr
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
+from functools import lru_cache
 
 import msgspec
+from msgspec import Struct
 
 from .._binding import compiled
 from .._envelope import NO_DETAILS, Details, Record, Stored, copy_details
@@ -23,7 +24,8 @@ PRODUCED_AT = b"t"
 ORDERING_KEY = b"k"
 DETAILS = b"d"
 STORE = b"s"
-PAYLOAD = b"p"
+INSIDE = b":"
+"""The value of STORE where the arguments are fields of the entry, and what the names of these begin with."""
 ONLY_FOR = b"@for"
 """Names the one group that an entry is for; long, because entries of other writers must not seem to have it."""
 
@@ -39,10 +41,12 @@ INLINE = "inline"
 PAYLOAD_GONE = "the payload is gone without a trace of why"
 HASH = ""
 
+Pick = Callable[[Sequence[bytes]], dict[str, bytes]]
+"""Takes the values of arguments out of words."""
+
 _encode = msgspec.msgpack.encode
 _set = msgspec.structs.force_setattr
 _details = msgspec.msgpack.Decoder(Details)
-_inline = msgspec.msgpack.Decoder(dict[str, msgspec.Raw])
 _names = msgspec.msgpack.Decoder(list[str])
 _packed = msgspec.msgpack.Decoder(list[msgspec.Raw])
 _TEXT_HEADS = {0xD9: 2, 0xDA: 3, 0xDB: 5}
@@ -57,10 +61,21 @@ def entry_words(record: Record, store: str) -> list[bytes | str | int]:
     if record.details is not NO_DETAILS:
         words += (DETAILS, _encode(record.details))
     if store != HASH:
-        words += (STORE, store)
-    if store == INLINE:
-        words += (PAYLOAD, inline_payload(record.arguments))
+        words += inside(record.arguments) if store == INLINE else (STORE, store)
     return words
+
+
+def inside(arguments: Mapping[str, bytes]) -> list[bytes | str | int]:
+    """The arguments as names and values of an entry: names, which are the same in every event, cost the server nothing.
+
+    (It keeps the names of a row of entries once, while those inside a packed payload would lie in every entry.)
+    """
+    return [STORE, INSIDE, *[word for name, value in arguments.items() for word in (f":{name}", value)]]
+
+
+def store_named(value: bytes | None) -> str:
+    """The store that an entry's STORE names."""
+    return HASH if value is None else INLINE if value == INSIDE else value.decode()
 
 
 def entry_head(record: Record) -> tuple[bytes | str | int, ...]:
@@ -70,11 +85,6 @@ def entry_head(record: Record) -> tuple[bytes | str | int, ...]:
 
 HEAD = 6
 """Words of the head."""
-_PLAIN = (
-    [FORMAT, EVENT, VERSION, MESSAGE_ID, PRODUCED_AT],
-    [FORMAT, EVENT, VERSION, MESSAGE_ID, PRODUCED_AT, ORDERING_KEY],
-)
-"""The names of most entries."""
 
 
 def entry_shape(record: Record) -> tuple[object, ...]:
@@ -107,11 +117,6 @@ def erased_names(names: Iterable[str]) -> bytes:
     return _encode(sorted(names))
 
 
-def inline_payload(arguments: Mapping[str, bytes]) -> bytes:
-    """A msgpack map of argument names to values, made from the encoded values as they are."""
-    return _encode({name: msgspec.Raw(value) for name, value in arguments.items()})
-
-
 def stored_event(stream: str, id_: str, words: Sequence[bytes]) -> Stored:
     """Read an entry. Never raises: what cannot be read comes back with its `problem` and its raw fields."""
     key = EventKey(stream=stream, id=id_)
@@ -123,8 +128,8 @@ def stored_event(stream: str, id_: str, words: Sequence[bytes]) -> Stored:
     try:
         details = fields.get(DETAILS)
         ordering_key = fields.get(ORDERING_KEY)
-        store = fields.get(STORE)
-        payload = fields.get(PAYLOAD)
+        store = store_named(fields.get(STORE))
+        within = {name[1:].decode(): value for name, value in fields.items() if name[:1] == INSIDE}
         return Stored(
             key=key,
             event=fields[EVENT].decode(),
@@ -133,8 +138,8 @@ def stored_event(stream: str, id_: str, words: Sequence[bytes]) -> Stored:
             produced_at=int(fields[PRODUCED_AT]),
             ordering_key=None if ordering_key is None else ordering_key.decode(),
             details=NO_DETAILS if details is None else _details.decode(details),
-            store=HASH if store is None else store.decode(),
-            arguments=None if payload is None else {k: bytes(v) for k, v in _inline.decode(payload).items()},
+            store=store,
+            arguments=within if store == INLINE else None,
             only_for=only_for,
         )
     except KeyError as missing:
@@ -144,30 +149,64 @@ def stored_event(stream: str, id_: str, words: Sequence[bytes]) -> Stored:
     return Stored(key=key, problem=problem, raw=fields, only_for=only_for)
 
 
+class _Row(Struct):
+    """What entries of a kind have in common. `inner`: where the value of STORE is, where arguments follow it."""
+
+    names: Sequence[bytes] = ()
+    kind: Sequence[bytes] = ()
+    event: str = ""
+    version: int = 0
+    keyed: bool = False
+    inner: int = 0
+    pick: Pick | None = None
+
+
+_NO_ROW = _Row()
+
+
+def _row_of(words: Sequence[bytes], found: Stored) -> _Row:
+    """The row that begins with this entry; none where it is out of the ordinary."""
+    names, keyed = words[::2], found.ordering_key is not None
+    head = [FORMAT, EVENT, VERSION, MESSAGE_ID, PRODUCED_AT, *([ORDERING_KEY] if keyed else [])]
+    row = _Row(names, words[1:6:2], found.event, found.version, keyed)
+    if found.store == INLINE and found.arguments is not None:
+        count, row.inner = len(found.arguments), 2 * len(head) + 1
+        head += [STORE, *names[len(names) - count :]]
+        if len(names) == len(head) and count <= MANY:
+            row.pick = _picker(count, row.inner + 2)(*found.arguments)
+    return row if names == head and bool(row.inner) is (row.pick is not None) and not found.problem else _NO_ROW
+
+
 def stored_events(stream: str, entries: Iterable[tuple[bytes, Sequence[bytes]]]) -> list[Stored]:
-    """Read entries as `stored_event` does. Events of a kind come in rows: what they have in common is read once."""
+    """Read entries as `stored_event` does. There are few kinds of events among many: their names are read once."""
     events: list[Stored] = []
-    row: tuple[bytes, bytes] = b"", b""
-    name, version = "", 0
+    rows: dict[tuple[bytes, ...], _Row] = {}
+    row = _NO_ROW
     for id_, words in entries:
-        if words[::2] in _PLAIN and words[1] == CURRENT_FORMAT:
+        kind = words[1:6:2]
+        if kind != row.kind:
+            row = rows.get(tuple(kind), _NO_ROW)
+        pick = row.pick
+        if words[::2] == row.names and (pick is None or words[row.inner] == INSIDE):
             try:
-                if words[3] != row[0] or words[5] != row[1]:
-                    name, version = words[3].decode(), int(words[5])
-                    row = words[3], words[5]
-                found = Stored(
-                    key=EventKey(stream=stream, id=id_.decode()),
-                    event=name,
-                    version=version,
-                    message_id=words[7].decode(),
-                    produced_at=int(words[9]),
-                    ordering_key=words[11].decode() if len(words) > 10 else None,
+                events.append(
+                    Stored(
+                        key=EventKey(stream=stream, id=id_.decode()),
+                        event=row.event,
+                        version=row.version,
+                        message_id=words[7].decode(),
+                        produced_at=int(words[9]),
+                        ordering_key=words[11].decode() if row.keyed else None,
+                        store=HASH if pick is None else INLINE,
+                        arguments=None if pick is None else pick(words),
+                    )
                 )
+                continue
             except ValueError:
-                found = stored_event(stream, id_.decode(), words)  # says what is wrong
-        else:
-            found = stored_event(stream, id_.decode(), words)
+                pass  # what is wrong is said below
+        found = stored_event(stream, id_.decode(), words)
         events.append(found)
+        row = rows[tuple(kind)] = _row_of(words, found)
     return events
 
 
@@ -175,7 +214,7 @@ def with_payloads(events: Iterable[Stored], replies: Iterable[Sequence[bytes] | 
     """Complete events as `with_payload` does. Names that come in rows are read once."""
     whole: list[Stored] = []
     row: Sequence[bytes] = ()
-    pick = _picker(0)()
+    pick: Pick = _picker(0, 0)()
     for event, words in zip(events, replies, strict=True):
         if not isinstance(words, Exception) and words[::2] == row:
             # the event was just read and is nobody else's yet; a copy of it would cost as much as reading it did
@@ -187,22 +226,20 @@ def with_payloads(events: Iterable[Stored], replies: Iterable[Sequence[bytes] | 
         if not isinstance(words, Exception) and not found.problem:
             names = words[::2]
             if names[0] == _STORED_AT and ERASED not in names and len(names) <= MANY:
-                row, pick = names, _picker(len(names) - 1)(*[name.decode() for name in names[1:]])
+                row, pick = names, _picker(len(names) - 1, 3)(*[name.decode() for name in names[1:]])
     return whole
 
 
-@cache
-def _picker(count: int) -> Callable[..., Callable[[Sequence[bytes]], dict[str, bytes]]]:
-    """Given so many names, what picks their values out of the words of a hash, behind STORED_AT.
+@lru_cache(maxsize=4 * MANY)
+def _picker(count: int, first: int) -> Callable[..., Pick]:
+    """Given so many names, what picks their values out of words: every other one from the first on.
 
     A function for each number of names, because a display takes a third of the time of `dict(zip(...))`. The names
     themselves, which may be anybody's, do not become a part of its text.
     """
     names = ", ".join(f"name_{n}" for n in range(count))
-    pairs = ", ".join(f"name_{n}: words[{2 * n + 3}]" for n in range(count))
-    found: Callable[..., Callable[[Sequence[bytes]], dict[str, bytes]]] = compiled(
-        f"def pick({names}): return lambda words: {{{pairs}}}", {}
-    )
+    pairs = ", ".join(f"name_{n}: words[{2 * n + first}]" for n in range(count))
+    found: Callable[..., Pick] = compiled(f"def pick({names}): return lambda words: {{{pairs}}}", {})
     return found
 
 
@@ -272,16 +309,14 @@ def buried_event(stream: str, id_: str, words: Sequence[bytes]) -> tuple[BuriedE
     return BuriedEvent(id=id_, letter=letter, stored=stored, consumer=consumer, empty=not entry), entry
 
 
-def entry_for(group: str, entry: Sequence[bytes], stored: Stored) -> list[bytes | str]:
+def entry_for(group: str, entry: Sequence[bytes], stored: Stored) -> list[bytes | str | int]:
     """A dead letter's entry as one that its group alone gets, with the payload inside where it can be read."""
-    own = {ONLY_FOR} if stored.arguments is None else {ONLY_FOR, STORE, PAYLOAD}
-    words: list[bytes | str] = []
+    known = stored.arguments is not None
+    words: list[bytes | str | int] = []
     for name, value in zip(entry[::2], entry[1::2], strict=False):
-        if name not in own:
+        if name != ONLY_FOR and not (known and (name == STORE or name[:1] == INSIDE)):
             words += (name, value)
-    if stored.arguments is not None:
-        words += (STORE, INLINE, PAYLOAD, inline_payload(stored.arguments))
-    return [*words, ONLY_FOR, group]
+    return [*words, *inside(stored.arguments or {}), ONLY_FOR, group] if known else [*words, ONLY_FOR, group]
 
 
 def _unpacked(raw: bytes) -> list[bytes]:
