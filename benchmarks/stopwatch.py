@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 Figures = dict[str, float]
-"""`rate` (events/s); `client`, `server` (microseconds of processor time per event); sometimes `bytes` (per event)."""
+"""`rate` (events/s); `client`, `server` (microseconds of processor time per event); sometimes `bytes` and `stream` (bytes per event)."""
 
 
 class Control:
@@ -88,6 +88,12 @@ class Stopwatch:
     def memory(self, what: str, count: int, before: int) -> None:
         """Note the bytes per event since `before`."""
         self.found[what]["bytes"] = (self.control.memory - before) / count
+
+    def freed(self, what: str, count: int, stream: str) -> None:
+        """Delete a stream and note the bytes per event that it took by itself, without what lay beside it."""
+        before = self.control.memory
+        self.control("DEL", stream)
+        self.found[what]["stream"] = (before - self.control.memory) / count
 
 
 def peak_memory() -> int:

@@ -140,6 +140,7 @@ class Contestant:
         pending = stopwatch.control("XPENDING", "bench", "bench")[0]
         if pending:
             raise RuntimeError(f"{pending} events were not acknowledged")
+        stopwatch.freed(BATCHES, count, "bench")
 
     async def send(self) -> None:
         """Events at the fixed rate."""
