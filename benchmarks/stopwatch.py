@@ -10,7 +10,8 @@ from types import TracebackType
 from typing import Any, Self
 
 Figures = dict[str, float]
-"""`rate` (events/s); `client`, `server` (microseconds of processor time per event); sometimes `bytes` and `stream` (bytes per event)."""
+"""`rate` (events/s); `client`, `server` (microseconds of processor time per event); sometimes `bytes` and
+`stream` (bytes per event, and those of them that the stream takes by itself)."""
 
 
 class Control:

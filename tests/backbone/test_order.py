@@ -141,6 +141,27 @@ async def test_much_given_back_comes_at_one_look(
             await eventually(lambda: settled(raw, "jobs", "g"), seconds=60)
 
 
+async def test_what_a_former_owner_took_comes_first(redis_endpoint: Endpoint, raw: Any) -> None:
+    """A process that lost the stream without knowing reads once more, and dies: nothing newer goes ahead of that.
+
+    What it took has no owner then and was never started. The owner finds out by what it is given next, again and again.
+    """
+    async with Backbone.connect() as backbone:
+        shop = Shop()
+        backbone.subscribe(shop, group="g", ordering=Ordering.KEY)
+        orders = Orders.producer(backbone)
+        async with running(backbone):
+            await backbone.batch(orders.placed("ann", n) for n in range(1000))
+            taken = 0
+            for done in range(100, 800, 100):
+                await until(lambda done=done: len(shop.ended("ann")) >= done, seconds=60)  # type: ignore[misc]
+                taken += bool(await raw.xreadgroup("g", "a former owner", {"orders": ">"}, count=3))
+            assert taken, "the owner had always read everything: nothing was tried"
+            await until(lambda: len(set(shop.ended("ann"))) == 1000, seconds=60)
+            await eventually(lambda: settled(raw, "orders", "g"), seconds=60)
+    assert list(dict.fromkeys(shop.ended("ann"))) == list(range(1000))
+
+
 async def test_a_buried_key_goes_on(backbone: Backbone) -> None:
     """When an event goes to the dead letters, the next one of its key runs."""
     shop = Shop(bad=99)

@@ -169,6 +169,10 @@ class Seat(Protocol):
     Every call but `beat` belongs to the event loop. Every call that changes the group (without `owned`: all but `read`)
     checks the fencing token in the same step and raises `OwnershipLost` when this process's lease ended in between:
     another process may have taken over. All raise `GroupLost` when the group is gone.
+
+    With `owned`, `read` looks at the token behind its step: what a former owner took along is nobody's, and makes the
+    owner's next `read` raise `OwnershipLost` too, unless `recover` or `returned` brought it before. So nothing newer
+    is ever read ahead of it.
     """
 
     async def open(self) -> None:

@@ -102,6 +102,12 @@ class Connection:
         with translated(self.endpoint):
             return await self._exchange(b"".join([packed(tuple(words)) for words in commands]), len(commands))
 
+    async def together(self, *commands: Sequence[Word], stream: str, group: str) -> list[Any]:
+        """Several commands in one round trip, about this stream and group. Raises the first error among them."""
+        with translated(self.endpoint, stream, group):
+            replies = await self._exchange(b"".join([packed(tuple(words)) for words in commands]), len(commands))
+            return [_good(reply) for reply in replies]
+
     async def each(self, command: str, prefix: str, names: Sequence[str], words: Sequence[str] = ()) -> list[Any]:
         """One command about each of these keys (a prefix and a name), in one round trip; errors come back as values."""
         if not names:
