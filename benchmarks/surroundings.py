@@ -53,14 +53,14 @@ def pinned(core: int) -> list[str]:
 
 
 @contextmanager
-def server() -> Generator[tuple[int, str]]:
-    """A server without persistence on a core of its own: its port and its name. redis-server where there is one."""
+def server(*, alone: bool = True) -> Generator[tuple[int, str]]:
+    """A server without persistence, `alone` on a core: its port and name. redis-server where there is one."""
     installed = shutil.which("redis-server")
     binary = read_binary(Path(installed)) if installed else find_binary()
     with tempfile.TemporaryDirectory() as folder:
         port = free_port()
         words = [
-            *pinned(0), str(binary.path), "--port", str(port), "--bind", "127.0.0.1", "--save", "",
+            *(pinned(0) if alone else ()), str(binary.path), "--port", str(port), "--bind", "127.0.0.1", "--save", "",
             "--appendonly", "no", "--dir", folder, "--hash-max-listpack-value", "512",
         ]  # fmt: skip
         process = subprocess.Popen(words, stdout=subprocess.DEVNULL)

@@ -132,7 +132,7 @@ def test_too_few_rights(esb: Esb, place: dict[str, str], server: redis.Redis, re
             assert state(server) == before, name
             if done.returncode:
                 said = done.stdout + done.stderr
-                assert re.search(r"permission|may not|NOPERM|nothing is left", said), (name, done.stderr)
+                assert re.search(r"permission|may not|NOPERM|nothing is left|left out", said), (name, done.stderr)
     finally:
         server.acl_deluser("reader")
 

@@ -68,11 +68,6 @@ class Taken(Struct, frozen=True, kw_only=True, gc=False):
     done: bool = False
     unclaimed: bool = False
 
-    @property
-    def suspect(self) -> bool:
-        """Whether its last start ended without an outcome, as when the handler killed its process."""
-        return self.starts > self.failures
-
 
 class DeadLetter(Struct, frozen=True, kw_only=True):
     """An event that will not be tried again: why, after how many attempts, and where (no argument values).
@@ -167,12 +162,9 @@ class Seat(Protocol):
     """One process's place in one group on one partition.
 
     Every call but `beat` belongs to the event loop. Every call that changes the group (without `owned`: all but `read`)
-    checks the fencing token in the same step and raises `OwnershipLost` when this process's lease ended in between:
-    another process may have taken over. All raise `GroupLost` when the group is gone.
-
-    With `owned`, `read` looks at the token behind its step: what a former owner took along is nobody's, and makes the
-    owner's next `read` raise `OwnershipLost` too, unless `recover` or `returned` brought it before. So nothing newer
-    is ever read ahead of it.
+    checks the fencing token in the same step and raises `OwnershipLost` when this process's lease ended in between.
+    `read` may look behind its step: what a former owner took along then makes the owner's next `read` raise it too,
+    unless `recover` or `returned` brought that before. All raise `GroupLost` when the group is gone.
     """
 
     async def open(self) -> None:

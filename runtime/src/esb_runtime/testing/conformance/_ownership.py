@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from ..._errors import OwnershipLost
-from ..._ports import Channel, Seat
+from ..._ports import Channel, Seat, Taken
 from ._subject import (
     NOW,
     PATIENCE,
@@ -167,7 +167,7 @@ class Ownership(ChannelSubject):
         with pytest.raises(OwnershipLost):
             await ann.read(1, PATIENCE)
         keys += [key.id for key in await appended(channel, stream, 1)]
-        events = []
+        events: list[Taken] = []
         try:
             events += await bob.read(9, PATIENCE)
         except OwnershipLost:  # what came to light by it lies in the group now
