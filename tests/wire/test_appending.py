@@ -83,6 +83,22 @@ def test_records_are_laid_out_for_the_script(
             assert payload == (kept if beside else {})
 
 
+@given(st.lists(records, min_size=1, max_size=6))
+def test_one_record_is_laid_out_for_its_script(given: list[envelope.Record]) -> None:
+    """`append_one` gets the entry and the payload as they are, word by word; an erased record is not for it."""
+    appending = Appending(Placement.BESIDE, "", 1000)
+    for record in given:
+        frames = appending.one("s", record)
+        if record.erased:
+            assert frames is None
+            continue
+        assert frames is not None
+        entry = _wire.entry_words(record, "")
+        payload = [word for pair in record.arguments.items() for word in pair]
+        words = [2, "s", f"{{s}}:p:{record.message_id}", len(entry), *entry, *payload]
+        assert parsed(command(Frames(0, b""), frames)) == list(map(raw, words))
+
+
 @given(st.lists(st.integers(0, 5) | st.sampled_from([_line.MAX_BYTES // 2, _line.MAX_BYTES + 1]), max_size=600))
 def test_chunks(sizes: list[int]) -> None:
     """They hold all records in order, are never empty, and none but a record by itself is larger than allowed."""

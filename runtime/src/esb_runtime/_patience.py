@@ -14,7 +14,7 @@ class Patience:
     """The bounds that are under way in one event loop."""
 
     def __init__(self) -> None:
-        self._bounds: set[Bound] = set()
+        self.bounds: set[Bound] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -22,15 +22,10 @@ class Patience:
         """A block whose awaiting raises `TimeoutError` when it takes longer, as that of `asyncio.timeout` does."""
         return Bound(self, seconds)
 
-    def begin(self, bound: Bound) -> None:
-        """Watch it."""
-        self._bounds.add(bound)
-        if self._timer is None or bound.ends < self._timer.when() or bound.loop is not self._loop:
-            self._set(bound.loop, bound.ends)
-
-    def end(self, bound: Bound) -> None:
-        """It ended by itself. The timer stays: it costs less to find nothing once than to be cancelled each time."""
-        self._bounds.discard(bound)
+    def watch(self, loop: asyncio.AbstractEventLoop, when: float) -> None:
+        """See to it that somebody looks by then."""
+        if self._timer is None or when < self._timer.when() or loop is not self._loop:
+            self._set(loop, when)
 
     def close(self) -> None:
         """Watch nothing any more."""
@@ -46,11 +41,11 @@ class Patience:
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer = None
         now = loop.time()
-        for bound in [one for one in self._bounds if one.ends <= now]:
-            self._bounds.discard(bound)
+        for bound in [one for one in self.bounds if one.ends <= now]:
+            self.bounds.discard(bound)
             bound.expire()
-        if self._bounds:
-            self._set(loop, min(bound.ends for bound in self._bounds))
+        if self.bounds:
+            self._set(loop, min(bound.ends for bound in self.bounds))
 
 
 class Bound:
@@ -75,13 +70,15 @@ class Bound:
         self._task.cancel()
 
     def __enter__(self) -> Self:
-        self._patience.begin(self)
+        self._patience.bounds.add(self)
+        self._patience.watch(self.loop, self.ends)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._patience.end(self)
+        # the timer stays: it costs less to find nothing once than to be cancelled each time
+        self._patience.bounds.discard(self)
         # a cancellation that somebody else asked for as well stays one
         if self._expired and self._task.uncancel() <= self._asked and kind is asyncio.CancelledError:
             raise TimeoutError from error

@@ -6,6 +6,7 @@ What is equal for records of one shape is framed once; a record costs its own wo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from .._envelope import NO_DETAILS, Record
 from .._ports import Placement
@@ -14,8 +15,8 @@ from ._frames import HEADS, Frames, Word, framed, head, raw
 
 SHAPES = 1000
 """Kinds of records whose layout is kept."""
-MAX_UNPACKED = 1000
-"""Words that Lua hands to one command without trouble (it can hold several times as many)."""
+MAX_UNPACKED = 500
+"""Names and values that Lua hands to one command without trouble (it can hold several times as many)."""
 
 
 class Appending:
@@ -27,6 +28,7 @@ class Appending:
         self._store = store
         self._window = window
         self._layouts: dict[tuple[object, ...], Frames] = {}
+        self._between: dict[tuple[object, ...], list[bytes]] = {}
 
     def many(self, stream: str, records: Sequence[Record], *, together: bool, before: Record | None) -> Frames:
         """What comes behind the script's name for `append`: number of keys, keys, arguments."""
@@ -37,21 +39,13 @@ class Appending:
         words: list[bytes] = []
         count = 0
         for record in records:
-            name = record.message_id.encode()
-            values: Sequence[bytes]
-            shape: tuple[object, ...]
-            plain = record.ordering_key is None and record.details is NO_DETAILS and not record.erased
-            if plain and self._beside:  # as most of them
-                shape = (record.event, record.version, *record.arguments)
-                values = (name, b"%d" % record.produced_at, *record.arguments.values())
-            else:
-                shape, values = _wire.entry_shape(record), self._values(record)
+            shape, values = self._told(record)
             number = shapes.get(shape)
             if number is None:
                 layouts.append(self._layouts.get(shape) or self._layout(shape, record))
                 number = shapes[shape] = framed((len(layouts),)).body
-            size = len(prefix) + len(name)
-            keys += (HEADS[size] if size < len(HEADS) else head(size), prefix, name)
+            size = len(prefix) + len(values[0])
+            keys += (HEADS[size] if size < len(HEADS) else head(size), prefix, values[0])
             words.append(number)
             for value in values:
                 size = len(value)
@@ -67,26 +61,49 @@ class Appending:
         first = framed((all_keys, stream))
         then = framed((*others, kind, int(together), self._window, len(records), len(layouts), place))
         body = b"".join((first.body, *keys, then.body, *[layout.body for layout in layouts], *words))
-        total = first.number + len(records) + then.number + sum(layout.number for layout in layouts) + count
+        total = first.count + len(records) + then.count + sum(layout.count for layout in layouts) + count
         return Frames(total, body)
 
     def one(self, stream: str, record: Record) -> Frames | None:
         """What comes behind the script's name for `append_one`; None for a record that is not for it."""
-        entry = _wire.entry_words(record, _wire.HASH)
-        key = _keys.record_prefix(stream, beside=True) + record.message_id
-        words: list[Word] = [2, stream, key, len(entry), *entry]
-        for pair in record.arguments.items():
-            words += pair
-        return None if record.erased or len(words) > MAX_UNPACKED else framed(words)
+        if record.erased:
+            return None
+        shape, values = self._told(record)
+        between = self._between.get(shape) or self._names(shape, record)
+        if len(between) > MAX_UNPACKED:
+            return None
+        (keys, prefix), name = _place(stream), values[0]
+        parts = [keys, head(len(prefix) + len(name)), prefix, name]
+        for said, value in zip(between, values, strict=True):
+            size = len(value)
+            parts += (said, HEADS[size] if size < len(HEADS) else head(size), value)
+        return Frames(4 + _wire.HEAD + 2 * len(values), b"".join(parts))
 
-    def _values(self, record: Record) -> list[bytes]:
-        """What a record says behind the number of its shape."""
+    def _names(self, shape: tuple[object, ...], record: Record) -> list[bytes]:
+        """What `append_one` is told before each value of a record of this shape: what is before it in the entry, or
+        its name in the payload.
+        """
+        names = _wire.entry_names(record, _wire.HASH)
+        first = (_wire.HEAD + 2 * len(names), *_wire.entry_head(record), names[0])
+        if len(self._between) >= SHAPES:
+            self._between.clear()
+        found = self._between[shape] = [framed(words).body for words in (first, *zip([*names[1:], *record.arguments]))]
+        return found
+
+    def _told(self, record: Record) -> tuple[tuple[object, ...], Sequence[bytes]]:
+        """A record's shape, and its values in the order of the names that its layout has; the first is its message id.
+
+        Records of one shape have the same entry but for the values, and arguments of the same names.
+        """
+        if self._beside and record.ordering_key is None and record.details is NO_DETAILS and not record.erased:
+            shape = (record.event, record.version, *record.arguments)  # as that of most of them
+            return shape, (record.message_id.encode(), b"%d" % record.produced_at, *record.arguments.values())
         values = [raw(word) for word in _wire.entry_values(record, self._store)]
         if self._beside:
             values += record.arguments.values()
             if record.erased:
                 values.append(_wire.erased_names(record.erased))
-        return values
+        return _wire.entry_shape(record), values
 
     def _layout(self, shape: tuple[object, ...], record: Record) -> Frames:
         """What the script needs to know once about records of one shape."""
@@ -99,3 +116,9 @@ class Appending:
         sizes = (len(entry), len(names), len(payload))
         found = self._layouts[shape] = framed((*sizes, *entry, *names, *payload))
         return found
+
+
+@lru_cache(maxsize=SHAPES)
+def _place(stream: str) -> tuple[bytes, bytes]:
+    """How the keys of one record begin: their number and the stream's own, and the beginning of the payload's."""
+    return framed((2, stream)).body, _keys.record_prefix(stream, beside=True).encode()

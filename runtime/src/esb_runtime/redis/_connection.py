@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -66,16 +66,18 @@ class Connection:
         with translated(self.endpoint, stream, group):
             return _good((await self._exchange(packed(words), 1))[0])
 
-    async def run(self, name: str, keys: Sequence[str], arguments: Sequence[Word], *, group: str = "") -> Any:
+    def run(
+        self, name: str, keys: Sequence[str], arguments: Sequence[Word], *, group: str = ""
+    ) -> Coroutine[Any, Any, Any]:
         """One script, whose first key is what it is about; the server learns it when it does not know it."""
         lua, words = script(name), (len(keys), *keys, *arguments)
         known = packed(("EVALSHA", lua.digest, *words))
-        return await self._evaluated(known, lambda: packed(("EVAL", lua.source, *words)), keys[0], group)
+        return self._evaluated(known, lambda: packed(("EVAL", lua.source, *words)), keys[0], group)
 
-    async def run_framed(self, name: str, words: Frames, *, stream: str) -> Any:
+    def run_framed(self, name: str, words: Frames, *, stream: str) -> Coroutine[Any, Any, Any]:
         """As `run`, with the number of keys, the keys and the arguments framed."""
         lua = script(name)
-        return await self._evaluated(command(lua.known, words), lambda: command(lua.whole, words), stream, "")
+        return self._evaluated(command(lua.known, words), lambda: command(lua.whole, words), stream, "")
 
     async def _evaluated(self, known: bytes, whole: Callable[[], bytes], stream: str, group: str) -> Any:
         try:  # `translated`, without what a context manager costs: every produce call and batch comes along here

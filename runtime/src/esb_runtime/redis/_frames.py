@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.util import find_spec
-from typing import NamedTuple, cast
+from typing import cast
+
+from msgspec import Struct
 
 Word = bytes | str | int
 """What a command is made of."""
@@ -19,10 +21,10 @@ HEADS = [b"\r\n$%d\r\n" % size for size in range(512)]
 """What stands between two words, by the size of the second one."""
 
 
-class Frames(NamedTuple):
+class Frames(Struct, frozen=True, gc=False):
     """Some of a command's words, each behind its head."""
 
-    number: int
+    count: int
     body: bytes
 
 
@@ -47,7 +49,7 @@ def framed(words: Sequence[Word]) -> Frames:
 
 def command(first: Frames, rest: Frames) -> bytes:
     """A whole command out of framed words."""
-    return b"*%d%b%b\r\n" % (first.number + rest.number, first.body, rest.body)
+    return b"*%d%b%b\r\n" % (first.count + rest.count, first.body, rest.body)
 
 
 def joined(words: Sequence[Word]) -> bytes:
