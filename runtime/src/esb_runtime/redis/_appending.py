@@ -11,7 +11,7 @@ from functools import lru_cache
 from .._envelope import NO_DETAILS, Record
 from .._ports import Placement
 from . import _keys, _wire
-from ._frames import HEADS, Frames, Word, framed, head, raw
+from ._frames import Frames, Word, framed, head, headed, raw
 
 SHAPES = 1000
 """Kinds of records whose layout is kept."""
@@ -33,25 +33,19 @@ class Appending:
     def many(self, stream: str, records: Sequence[Record], *, together: bool, before: Record | None) -> Frames:
         """What comes behind the script's name for `append`: number of keys, keys, arguments."""
         prefix = _keys.record_prefix(stream, beside=self._beside).encode()
-        keys: list[bytes] = []
         shapes: dict[tuple[object, ...], bytes] = {}
         layouts: list[Frames] = []
+        keys: list[bytes] = []
         words: list[bytes] = []
-        count = 0
         for record in records:
             shape, values = self._told(record)
             number = shapes.get(shape)
             if number is None:
                 layouts.append(self._layouts.get(shape) or self._layout(shape, record))
-                number = shapes[shape] = framed((len(layouts),)).body
-            size = len(prefix) + len(values[0])
-            keys += (HEADS[size] if size < len(HEADS) else head(size), prefix, values[0])
+                number = shapes[shape] = b"%d" % len(layouts)
+            keys.append(prefix + values[0])
             words.append(number)
-            for value in values:
-                size = len(value)
-                words.append(HEADS[size] if size < len(HEADS) else head(size))
-                words.append(value)
-            count += len(values) + 1
+            words += values
         others = [_keys.drop_key(stream, self._store)] if self._external else []
         if before is not None:
             others.append(_keys.record_prefix(stream, beside=self._beside) + before.message_id)
@@ -60,9 +54,9 @@ class Appending:
         kind = "hash" if self._beside else "record"
         first = framed((all_keys, stream))
         then = framed((*others, kind, int(together), self._window, len(records), len(layouts), place))
-        body = b"".join((first.body, *keys, then.body, *[layout.body for layout in layouts], *words))
-        total = first.count + len(records) + then.count + sum(layout.count for layout in layouts) + count
-        return Frames(total, body)
+        body = b"".join((first.body, headed(keys), then.body, *[layout.body for layout in layouts], headed(words)))
+        count = first.count + len(keys) + then.count + sum(layout.count for layout in layouts) + len(words)
+        return Frames(count, body)
 
     def one(self, stream: str, record: Record) -> Frames | None:
         """What comes behind the script's name for `append_one`; None for a record that is not for it."""
@@ -73,11 +67,10 @@ class Appending:
         if len(between) > MAX_UNPACKED:
             return None
         (keys, prefix), name = _place(stream), values[0]
-        parts = [keys, head(len(prefix) + len(name)), prefix, name]
-        for said, value in zip(between, values, strict=True):
-            size = len(value)
-            parts += (said, HEADS[size] if size < len(HEADS) else head(size), value)
-        return Frames(4 + _wire.HEAD + 2 * len(values), b"".join(parts))
+        parts = [b""] * (3 * len(values))
+        parts[::3], parts[1::3], parts[2::3] = between, map(head, map(len, values)), values
+        key = prefix + name
+        return Frames(4 + _wire.HEAD + 2 * len(values), b"".join((keys, head(len(key)), key, *parts)))
 
     def _names(self, shape: tuple[object, ...], record: Record) -> list[bytes]:
         """What `append_one` is told before each value of a record of this shape: what is before it in the entry, or
@@ -90,14 +83,14 @@ class Appending:
         found = self._between[shape] = [framed(words).body for words in (first, *zip([*names[1:], *record.arguments]))]
         return found
 
-    def _told(self, record: Record) -> tuple[tuple[object, ...], Sequence[bytes]]:
+    def _told(self, record: Record) -> tuple[tuple[object, ...], list[bytes]]:
         """A record's shape, and its values in the order of the names that its layout has; the first is its message id.
 
         Records of one shape have the same entry but for the values, and arguments of the same names.
         """
         if self._beside and record.ordering_key is None and record.details is NO_DETAILS and not record.erased:
             shape = (record.event, record.version, *record.arguments)  # as that of most of them
-            return shape, (record.message_id.encode(), b"%d" % record.produced_at, *record.arguments.values())
+            return shape, [record.message_id.encode(), b"%d" % record.produced_at, *record.arguments.values()]
         values = [raw(word) for word in _wire.entry_values(record, self._store)]
         if self._beside:
             values += record.arguments.values()

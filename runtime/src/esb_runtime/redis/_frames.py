@@ -17,8 +17,16 @@ Word = bytes | str | int
 """What a command is made of."""
 Pack = Callable[[tuple[Word, ...]], bytes]
 
-HEADS = [b"\r\n$%d\r\n" % size for size in range(512)]
-"""What stands between two words, by the size of the second one."""
+
+class _Heads(dict[int, bytes]):
+    """What stands between two words, by the size of the second one; those of short words are kept."""
+
+    def __missing__(self, size: int) -> bytes:
+        return b"\r\n$%d\r\n" % size
+
+
+head = _Heads((size, b"\r\n$%d\r\n" % size) for size in range(512)).__getitem__
+"""What stands before a word of this size."""
 
 
 class Frames(Struct, frozen=True, gc=False):
@@ -28,23 +36,22 @@ class Frames(Struct, frozen=True, gc=False):
     body: bytes
 
 
-def head(size: int) -> bytes:
-    """What stands before a word of any size."""
-    return HEADS[size] if size < len(HEADS) else b"\r\n$%d\r\n" % size
-
-
 def raw(word: Word) -> bytes:
     """A word's own bytes."""
     return word if isinstance(word, bytes) else str(word).encode()
 
 
+def headed(words: Sequence[bytes]) -> bytes:
+    """Words, each behind its head. There may be thousands, so that no step of this is one of the interpreter's."""
+    parts = [b""] * (2 * len(words))
+    parts[::2] = map(head, map(len, words))
+    parts[1::2] = words
+    return b"".join(parts)
+
+
 def framed(words: Sequence[Word]) -> Frames:
     """Words that become a part of a command."""
-    parts: list[bytes] = []
-    for word in words:
-        own = raw(word)
-        parts += (head(len(own)), own)
-    return Frames(len(words), b"".join(parts))
+    return Frames(len(words), headed([raw(word) for word in words]))
 
 
 def command(first: Frames, rest: Frames) -> bytes:
