@@ -17,6 +17,7 @@ from esb_runtime import _envelope as envelope
 from esb_runtime._ports import DeadLetter
 from esb_runtime._retention import Kept
 from esb_runtime.redis import _keys, _wire
+from esb_runtime.redis._rows import Rows
 from esb_runtime.redis._scripts import script
 
 PAGE = Path(__file__).parents[2] / "docs" / "wire-format.md"
@@ -170,7 +171,9 @@ def test_entries_read_together_are_what_each_is_alone() -> None:
         )
     ]
     alone = [_wire.stored_event("s", id_.decode(), words) for id_, words in named]
-    assert _wire.stored_events("s", named) == alone
+    rows = Rows()
+    assert rows.events("s", named) == alone
+    assert [event for one in named for event in rows.events("s", [one])] == alone
     assert {event.event for event in alone} >= {"paid", "sent", "other"}
     assert {event.ordering_key for event in alone} == {None, "ann"}
 
@@ -192,6 +195,8 @@ def test_payloads_read_together_are_what_each_is_alone() -> None:
     ]
     payloads += [each for payload in payloads[::-1] for each in (payload, payload)]
     ids = [(b"%d-0" % n, [b"f", b"1", b"e", b"paid", b"v", b"2", b"i", b"m", b"t", b"5"]) for n in range(len(payloads))]
-    alone = [_wire.with_payload(e, p) for e, p in zip(_wire.stored_events("s", ids), payloads, strict=True)]
-    assert _wire.with_payloads(_wire.stored_events("s", ids), payloads) == alone
+    rows = Rows()
+    alone = [_wire.with_payload(e, p) for e, p in zip(rows.events("s", ids), payloads, strict=True)]
+    assert rows.complete(rows.events("s", ids), payloads) == alone
+    assert [rows.complete([e], [p])[0] for e, p in zip(rows.events("s", ids), payloads, strict=True)] == alone
     assert alone[0].arguments == {"a": b"\x01", "b": b"\x02"}

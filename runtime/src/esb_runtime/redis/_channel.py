@@ -219,7 +219,7 @@ class RedisChannel(Channel, Chain, Copier, Peeker):
         while (wanted := count - len(events)) > 0:
             command = ("XREVRANGE", stream, last, first) if reverse else ("XRANGE", stream, first, last)
             entries: list[Any] = await self._commands.call(*command, "COUNT", wanted, stream=stream)
-            page = _wire.stored_events(stream, entries)
+            page = self._payloads.rows.events(stream, entries)
             events += [event for event in page if not event.only_for]
             if len(page) < wanted:
                 break

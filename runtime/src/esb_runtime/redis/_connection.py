@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Coroutine, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import redis
@@ -63,7 +62,7 @@ class Connection:
 
     async def call(self, *words: Word, stream: str = "", group: str = "") -> Any:
         """One command, about this stream and group. Raises esb's errors."""
-        with translated(self.endpoint, stream, group):
+        with Translated(self.endpoint, stream, group):
             return _good((await self._exchange(packed(words), 1))[0])
 
     def run(
@@ -80,13 +79,11 @@ class Connection:
         return self._evaluated(command(lua.known, words), lambda: command(lua.whole, words), stream, "")
 
     async def _evaluated(self, known: bytes, whole: Callable[[], bytes], stream: str, group: str) -> Any:
-        try:  # `translated`, without what a context manager costs: every produce call and batch comes along here
+        with Translated(self.endpoint, stream, group):
             reply = (await self._exchange(known, 1))[0]
             if isinstance(reply, errors.ResponseError) and str(reply).startswith("NOSCRIPT"):
                 reply = (await self._exchange(whole(), 1))[0]
             return _good(reply)
-        except (OSError, errors.RedisError) as error:
-            raise _translation(error, self.endpoint, stream, group) from None
 
     async def run_then(
         self, name: str, keys: Sequence[str], calls: Sequence[Sequence[Word]], words: Sequence[Word]
@@ -94,19 +91,19 @@ class Connection:
         """A script, once for each of these arguments, and then a command, all on one connection; every reply."""
         source = script(name).source
         replies = await self.pipeline([*(("EVAL", source, len(keys), *keys, *each) for each in calls), words])
-        with translated(self.endpoint, keys[0]):
+        with Translated(self.endpoint, keys[0]):
             return [_good(reply) for reply in replies]
 
     async def pipeline(self, commands: Sequence[Sequence[Word]]) -> list[Any]:
         """Several commands in one round trip; errors come back as values."""
         if not commands:
             return []
-        with translated(self.endpoint):
+        with Translated(self.endpoint):
             return await self._exchange(b"".join([packed(tuple(words)) for words in commands]), len(commands))
 
     async def together(self, *commands: Sequence[Word], stream: str, group: str) -> list[Any]:
         """Several commands in one round trip, about this stream and group. Raises the first error among them."""
-        with translated(self.endpoint, stream, group):
+        with Translated(self.endpoint, stream, group):
             replies = await self._exchange(b"".join([packed(tuple(words)) for words in commands]), len(commands))
             return [_good(reply) for reply in replies]
 
@@ -114,7 +111,7 @@ class Connection:
         """One command about each of these keys (a prefix and a name), in one round trip; errors come back as values."""
         if not names:
             return []
-        with translated(self.endpoint):
+        with Translated(self.endpoint):
             return await self._exchange(repeated(command, prefix, names, words), len(names))
 
     async def _exchange(self, packet: bytes, count: int) -> list[Any]:
@@ -206,7 +203,7 @@ class ThreadConnection:
 
     def run(self, lua: Script, keys: Sequence[str], arguments: Sequence[Word]) -> Any:
         """One script; the server learns it when it does not know it."""
-        with translated(self.endpoint, keys[0]):
+        with Translated(self.endpoint, keys[0]):
             try:
                 return self._redis.execute_command("EVALSHA", lua.digest, len(keys), *keys, *arguments)
             except errors.NoScriptError:
@@ -250,17 +247,24 @@ def options(endpoint: Endpoint, *, timeout: float | None, library: Any) -> dict[
     return chosen
 
 
-@contextmanager
-def translated(endpoint: str, stream: str = "", group: str = "") -> Generator[None]:
-    """Turn redis-py's errors into esb's; the text of a command (which may hold arguments) is never repeated."""
-    try:
-        yield
-    except (OSError, errors.RedisError) as error:
-        raise _translation(error, endpoint, stream, group) from None
+class Translated:
+    """Turns redis-py's errors into esb's; the text of a command (which may hold arguments) is never repeated.
+
+    (A class, because what `contextmanager` makes costs ten times as much, and every call comes along here.)
+    """
+
+    def __init__(self, endpoint: str, stream: str = "", group: str = "") -> None:
+        self._about = endpoint, stream, group
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError | errors.RedisError):
+            raise _translation(error, *self._about) from None
 
 
 def _translation(error: OSError | errors.RedisError, endpoint: str, stream: str, group: str) -> ChannelError:
-    """What `translated` raises instead of an error."""
+    """What `Translated` raises instead of an error."""
     if isinstance(
         error,
         errors.AuthenticationError

@@ -12,12 +12,14 @@ from .._ports import PayloadStore
 from . import _keys, _wire
 from ._connection import Connection
 from ._refusals import refusal
+from ._rows import Rows
 
 
 class Payloads:
     """Reads payloads from hashes and external stores; inline ones are there already."""
 
     def __init__(self, commands: Connection, stores: Sequence[PayloadStore]) -> None:
+        self.rows = Rows()
         self._commands = commands
         self._stores = {store.name: store for store in stores}
 
@@ -27,7 +29,7 @@ class Payloads:
             event for event in events if event.store == _wire.HASH and event.arguments is None and not event.problem
         ]
         prefix = _keys.record_prefix(stream, beside=True) if beside else ""
-        whole = _wire.with_payloads(beside, await self._hashes(prefix, [event.message_id for event in beside]))
+        whole = self.rows.complete(beside, await self._hashes(prefix, [event.message_id for event in beside]))
         if len(whole) == len(events):
             return whole
         found = {event.key: event for event in whole}

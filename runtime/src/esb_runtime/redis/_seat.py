@@ -171,7 +171,7 @@ class RedisSeat(Seat):
             return []
         self._read_up_to = entries[-1][0].decode()
         stream = self._options.stream
-        events = await self._payloads.complete(stream, _wire.stored_events(stream, entries))
+        events = await self._payloads.complete(stream, self._payloads.rows.events(stream, entries))
         return await self._with_done(await self._meant([Taken(stored=event) for event in events]))
 
     async def _read_shared(self, count: int, block: int) -> list[Any]:

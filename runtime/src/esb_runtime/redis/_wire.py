@@ -5,13 +5,10 @@ One-letter names, in a fixed order: Redis stores the names once per node of entr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
-from msgspec import Struct
 
-from .._binding import compiled
 from .._envelope import NO_DETAILS, Details, Record, Stored, copy_details
 from .._identifiers import EventKey
 from .._ports import BuriedEvent, DeadLetter
@@ -32,20 +29,13 @@ ONLY_FOR = b"@for"
 CURRENT_FORMAT = b"1"
 STORED_AT = "@"
 """Field of a payload hash: the id of the entry, which makes the hash the record that the message id is stored."""
-_STORED_AT = STORED_AT.encode()
 ERASED = b"@x"
 """Field of a payload hash: msgpack list of the arguments that were erased."""
-MANY = 64
-"""Arguments of an event that is out of the ordinary."""
 INLINE = "inline"
 PAYLOAD_GONE = "the payload is gone without a trace of why"
 HASH = ""
 
-Pick = Callable[[Sequence[bytes]], dict[str, bytes]]
-"""Takes the values of arguments out of words."""
-
 _encode = msgspec.msgpack.encode
-_set = msgspec.structs.force_setattr
 _details = msgspec.msgpack.Decoder(Details)
 _names = msgspec.msgpack.Decoder(list[str])
 _packed = msgspec.msgpack.Decoder(list[msgspec.Raw])
@@ -147,100 +137,6 @@ def stored_event(stream: str, id_: str, words: Sequence[bytes]) -> Stored:
     except (ValueError, msgspec.MsgspecError):
         problem = "the entry's fields cannot be read"
     return Stored(key=key, problem=problem, raw=fields, only_for=only_for)
-
-
-class _Row(Struct):
-    """What entries of a kind have in common. `inner`: where the value of STORE is, where arguments follow it."""
-
-    names: Sequence[bytes] = ()
-    kind: Sequence[bytes] = ()
-    event: str = ""
-    version: int = 0
-    keyed: bool = False
-    inner: int = 0
-    pick: Pick | None = None
-
-
-_NO_ROW = _Row()
-
-
-def _row_of(words: Sequence[bytes], found: Stored) -> _Row:
-    """The row that begins with this entry; none where it is out of the ordinary."""
-    names, keyed = words[::2], found.ordering_key is not None
-    head = [FORMAT, EVENT, VERSION, MESSAGE_ID, PRODUCED_AT, *([ORDERING_KEY] if keyed else [])]
-    row = _Row(names, words[1:6:2], found.event, found.version, keyed)
-    if found.store == INLINE and found.arguments is not None:
-        count, row.inner = len(found.arguments), 2 * len(head) + 1
-        head += [STORE, *names[len(names) - count :]]
-        if len(names) == len(head) and count <= MANY:
-            row.pick = _picker(count, row.inner + 2)(*found.arguments)
-    return row if names == head and bool(row.inner) is (row.pick is not None) and not found.problem else _NO_ROW
-
-
-def stored_events(stream: str, entries: Iterable[tuple[bytes, Sequence[bytes]]]) -> list[Stored]:
-    """Read entries as `stored_event` does. There are few kinds of events among many: their names are read once."""
-    events: list[Stored] = []
-    rows: dict[tuple[bytes, ...], _Row] = {}
-    row = _NO_ROW
-    for id_, words in entries:
-        kind = words[1:6:2]
-        if kind != row.kind:
-            row = rows.get(tuple(kind), _NO_ROW)
-        pick = row.pick
-        if words[::2] == row.names and (pick is None or words[row.inner] == INSIDE):
-            try:
-                events.append(
-                    Stored(
-                        key=EventKey(stream=stream, id=id_.decode()),
-                        event=row.event,
-                        version=row.version,
-                        message_id=words[7].decode(),
-                        produced_at=int(words[9]),
-                        ordering_key=words[11].decode() if row.keyed else None,
-                        store=HASH if pick is None else INLINE,
-                        arguments=None if pick is None else pick(words),
-                    )
-                )
-                continue
-            except ValueError:
-                pass  # what is wrong is said below
-        found = stored_event(stream, id_.decode(), words)
-        events.append(found)
-        row = rows[tuple(kind)] = _row_of(words, found)
-    return events
-
-
-def with_payloads(events: Iterable[Stored], replies: Iterable[Sequence[bytes] | Exception]) -> list[Stored]:
-    """Complete events as `with_payload` does. Names that come in rows are read once."""
-    whole: list[Stored] = []
-    row: Sequence[bytes] = ()
-    pick: Pick = _picker(0, 0)()
-    for event, words in zip(events, replies, strict=True):
-        if not isinstance(words, Exception) and words[::2] == row:
-            # the event was just read and is nobody else's yet; a copy of it would cost as much as reading it did
-            _set(event, "arguments", pick(words))
-            whole.append(event)
-            continue
-        found = with_payload(event, words)
-        whole.append(found)
-        if not isinstance(words, Exception) and not found.problem:
-            names = words[::2]
-            if names[0] == _STORED_AT and ERASED not in names and len(names) <= MANY:
-                row, pick = names, _picker(len(names) - 1, 3)(*[name.decode() for name in names[1:]])
-    return whole
-
-
-@lru_cache(maxsize=4 * MANY)
-def _picker(count: int, first: int) -> Callable[..., Pick]:
-    """Given so many names, what picks their values out of words: every other one from the first on.
-
-    A function for each number of names, because a display takes a third of the time of `dict(zip(...))`. The names
-    themselves, which may be anybody's, do not become a part of its text.
-    """
-    names = ", ".join(f"name_{n}" for n in range(count))
-    pairs = ", ".join(f"name_{n}: words[{2 * n + first}]" for n in range(count))
-    found: Callable[..., Pick] = compiled(f"def pick({names}): return lambda words: {{{pairs}}}", {})
-    return found
 
 
 def with_payload(stored: Stored, words: Sequence[bytes] | Exception) -> Stored:

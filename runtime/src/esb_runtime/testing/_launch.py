@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from .._endpoint import PASSWORD_VARIABLE, Endpoint
 from .._errors import ChannelError, ServerNotStarted
-from ..redis._connection import options, translated
+from ..redis._connection import Translated, options
 from ._binary import ServerBinary
 from ._files import ServerFolder, ServerState
 
@@ -63,7 +63,7 @@ def call(endpoint: Endpoint, *words: str, timeout: float = 10.0) -> object:
     import redis
 
     client: Any = redis.Redis(**options(endpoint, timeout=timeout, library=redis))
-    with translated(endpoint.display), client:
+    with Translated(endpoint.display), client:
         return client.execute_command(*words)
 
 
