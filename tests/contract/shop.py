@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -125,23 +125,22 @@ class Log:
 class AsyncLog(Log):
     """For the producer's side."""
 
-    def send(self, definition: EventDefinition, arguments: dict[str, Any], *, stream: str) -> Any:
+    def sends(self, definition: EventDefinition, stream: str) -> Callable[[dict[str, Any]], Any]:
         """Keep the event at once, answer later."""
-        key = self.key(definition, arguments, stream)
 
-        async def answer() -> EventKey:
+        async def answer(key: EventKey) -> EventKey:
             return key
 
-        return answer()
+        return lambda arguments: answer(self.key(definition, arguments, stream))
 
 
 @dataclass
 class SyncLog(Log):
     """For the synchronous side."""
 
-    def send(self, definition: EventDefinition, arguments: dict[str, Any], *, stream: str) -> Any:
+    def sends(self, definition: EventDefinition, stream: str) -> Callable[[dict[str, Any]], Any]:
         """Keep the event and answer."""
-        return self.key(definition, arguments, stream)
+        return lambda arguments: self.key(definition, arguments, stream)
 
 
 class AsyncSends(Sends[Produce]):

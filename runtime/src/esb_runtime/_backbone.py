@@ -147,7 +147,7 @@ class Backbone(Sends[Produce]):
         if isinstance(call, Emission):
             definition = call.definition
             stream = stream_key(definition.contract.uri(), self.environment)
-            call = self._sender().send(definition, dict(call.arguments), stream=stream)
+            call = self._sender().sends(definition, stream)(call.arguments)
         if not isinstance(call, Sending) or call.taken:
             raise UsageError("batch takes producer calls that were not awaited, or unsent events")
         call.taken = True

@@ -60,9 +60,8 @@ class _Source:
 
 def bound(definition: EventDefinition, sender: Sender, stream: str) -> Callable[..., Any]:
     """What `producer.order_placed` is: binds the arguments and hands them to the sender, in one compiled call."""
-    scope = {"_send_": sender.send, "_definition_": definition, "_stream_": stream}
-    call = "_send_(_definition_, {}, stream=_stream_)"
-    produce = _compiled_call(definition.method, definition.signature, call, scope)
+    scope = {"_send_": sender.sends(definition, stream)}
+    produce = _compiled_call(definition.method, definition.signature, "_send_({})", scope)
     if definition.deprecated is not None:
         produce = _warning(produce, _deprecation(definition.label, definition.deprecated))
     produce.__qualname__ = definition.label

@@ -34,10 +34,12 @@ _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_O
 
 
 class Sender(Protocol):
-    """What stands behind a producer: takes an event and the stream's key, returns (or awaits to) its `EventKey`."""
+    """What stands behind a producer."""
 
-    def send(self, definition: EventDefinition, arguments: dict[str, Any], *, stream: str) -> Any:
-        """Store the event; the asynchronous side returns a coroutine."""
+    def sends(self, definition: EventDefinition, stream: str) -> Callable[[dict[str, Any]], Any]:
+        """What takes the arguments of one of these events, stores it in the stream and returns (or awaits to) its
+        `EventKey`; the asynchronous side returns a coroutine.
+        """
         ...
 
 

@@ -42,18 +42,29 @@ LEAST = 1.0
 
 def record_of(definition: EventDefinition, arguments: Mapping[str, Any]) -> Record:
     """An event as it will be stored. Takes the chosen message id. Raises `EncodeError` for a wrong value."""
-    codec: EventCodec = definition.codec or codec_of(definition)
-    now, chosen = time.time_ns() // 1000, take_chosen_id()
-    return Record(
-        event=definition.name,
-        version=definition.version,
-        arguments=codec.encode(arguments),
-        ordering_key=None if definition.key is None else definition.ordering_key(arguments),
-        message_id=message_id_at(now // 1000) if chosen is None else chosen,
-        produced_at=now,
-        details=current_details(),
-        fresh=chosen is None,
-    )
+    return _recorder(definition)(arguments)
+
+
+def _recorder(definition: EventDefinition) -> Callable[[Mapping[str, Any]], Record]:
+    """What makes the records of one event, with all at hand that is the same for each of them."""
+    name, version = definition.name, definition.version
+    key_of = None if definition.key is None else definition.ordering_key
+
+    def record(arguments: Mapping[str, Any]) -> Record:
+        codec: EventCodec = definition.codec or codec_of(definition)
+        now, chosen = time.time_ns() // 1000, take_chosen_id()
+        return Record(
+            message_id=message_id_at(now // 1000) if chosen is None else chosen,
+            event=name,
+            version=version,
+            produced_at=now,
+            arguments=codec.encode(arguments),
+            ordering_key=None if key_of is None else key_of(arguments),
+            details=current_details(),
+            fresh=chosen is None,
+        )
+
+    return record
 
 
 class Sending(Struct, eq=False):
@@ -116,13 +127,18 @@ class ProducerSender:
         self._outbox = outbox
         self._durability = durability
 
-    def send(
-        self, definition: EventDefinition, arguments: Mapping[str, Any], *, stream: str
-    ) -> Coroutine[Any, Any, EventKey]:
-        """The event, encoded and on its way once it is awaited."""
-        sending: Any = Sending(self._outbox, stream, record_of(definition, arguments), self._durability)
-        found: Coroutine[Any, Any, EventKey] = sending  # it is one in all but its base
-        return found
+    def sends(
+        self, definition: EventDefinition, stream: str
+    ) -> Callable[[Mapping[str, Any]], Coroutine[Any, Any, EventKey]]:
+        """What takes the arguments of such an event: it is encoded then, and on its way once it is awaited."""
+        outbox, durability, record = self._outbox, self._durability, _recorder(definition)
+
+        def send(arguments: Mapping[str, Any]) -> Coroutine[Any, Any, EventKey]:
+            sending: Any = Sending(outbox, stream, record(arguments), durability)
+            found: Coroutine[Any, Any, EventKey] = sending  # it is one in all but its base
+            return found
+
+        return send
 
 
 class Outbox:

@@ -170,9 +170,10 @@ class _Sender:
         self._inner = inner
         self._wait = wait
 
-    def send(self, definition: EventDefinition, arguments: dict[str, Any], *, stream: str) -> EventKey:
-        """Store one event."""
-        return self._wait(self._inner.send(definition, arguments, stream=stream))
+    def sends(self, definition: EventDefinition, stream: str) -> Callable[[dict[str, Any]], EventKey]:
+        """What stores one event."""
+        send, wait = self._inner.sends(definition, stream), self._wait
+        return lambda arguments: wait(send(arguments))
 
 
 _running: set[asyncio.Task[Any]] = set()

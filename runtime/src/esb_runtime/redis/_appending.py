@@ -24,6 +24,7 @@ class Appending:
 
     def __init__(self, placement: Placement, store: str, window: int) -> None:
         self._beside = placement is Placement.BESIDE
+        self._kind = b"hash" if self._beside else b"record"
         self._external = placement is Placement.EXTERNAL
         self._store = store
         self._window = window
@@ -35,7 +36,7 @@ class Appending:
         prefix = _keys.record_prefix(stream, beside=self._beside).encode()
         shapes: dict[tuple[object, ...], bytes] = {}
         layouts: list[Frames] = []
-        keys: list[bytes] = []
+        keys = [stream.encode()]
         words: list[bytes] = []
         for record in records:
             shape, values = self._told(record)
@@ -46,17 +47,15 @@ class Appending:
             keys.append(prefix + values[0])
             words.append(number)
             words += values
-        others = [_keys.drop_key(stream, self._store)] if self._external else []
+        if self._external:
+            keys.append(_keys.drop_key(stream, self._store).encode())
         if before is not None:
-            others.append(_keys.record_prefix(stream, beside=self._beside) + before.message_id)
-        all_keys = 1 + len(records) + len(others)
-        place = 0 if before is None else all_keys
-        kind = "hash" if self._beside else "record"
-        first = framed((all_keys, stream))
-        then = framed((*others, kind, int(together), self._window, len(records), len(layouts), place))
-        body = b"".join((first.body, headed(keys), then.body, *[layout.body for layout in layouts], headed(words)))
-        count = first.count + len(keys) + then.count + sum(layout.count for layout in layouts) + len(words)
-        return Frames(count, body)
+            keys.append(prefix + before.message_id.encode())
+        place = 0 if before is None else len(keys)
+        options: tuple[Word, ...] = (self._kind, int(together), self._window, len(records), len(layouts), place)
+        front = [b"%d" % len(keys), *keys, *map(raw, options)]
+        body = b"".join((headed(front), *[layout.body for layout in layouts], headed(words)))
+        return Frames(len(front) + sum(layout.count for layout in layouts) + len(words), body)
 
     def one(self, stream: str, record: Record) -> Frames | None:
         """What comes behind the script's name for `append_one`; None for a record that is not for it."""
