@@ -19,7 +19,8 @@ class Job(Struct, eq=False, kw_only=True, gc=False):
     """An event from the moment it was taken until its outcome is written.
 
     `stored` is None while the event is parked: only its id is kept, and it is loaded again before it starts.
-    `lane` is the ordering key that it waits for, None when it waits for nobody.
+    `lane` is the ordering key that it waits for, None when it waits for nobody. `starts` are those that came to an
+    outcome, and those of a process that died: a start that a clean stop interrupts costs no attempt.
     """
 
     id: str
@@ -31,8 +32,6 @@ class Job(Struct, eq=False, kw_only=True, gc=False):
     failures: int = 0
     done: bool = False
     unclaimed: bool = False
-    running: bool = False
-    """Whether its last start has no outcome yet, or was one that nobody needs to count: the event is handled."""
 
     @property
     def counted(self) -> bool:
@@ -48,11 +47,6 @@ class Job(Struct, eq=False, kw_only=True, gc=False):
     def crashes(self) -> int:
         """How many of its starts ended without an outcome."""
         return self.starts - self.failures
-
-    @property
-    def ended_starts(self) -> int:
-        """Its starts, without one that a clean stop interrupts: being stopped costs no attempt."""
-        return self.starts - self.running
 
     def give(self, stored: Stored) -> None:
         """Its contents are in memory; `size` counts the bytes of its arguments while they are."""

@@ -146,7 +146,7 @@ class Runner:
 
     def left(self) -> dict[str, int]:
         """What is still in hand: id to starts, counted without those that this clean stop interrupts."""
-        return {job.id: job.ended_starts for job in self._jobs.values()}
+        return {job.id: job.starts for job in self._jobs.values()}
 
     def cancel_handlers(self) -> None:
         """Another process took over while this one drains: what runs here is to end."""
@@ -189,9 +189,7 @@ class Runner:
                     stored = await self._cleared(job)
                     if stored is None:
                         continue
-                job.running = True
-                job.starts += 1
-                attempt = Attempt(job, stored, job.starts, self.epoch, self)
+                attempt = Attempt(job, stored, job.starts + 1, self.epoch, self)
                 if collects and (plan := work.plan_of(stored)) is not None:
                     self._batches.add(plan, attempt)
                     continue
@@ -245,8 +243,6 @@ class Runner:
 
     async def _pass_on(self, job: Job, implementers: str) -> None:
         """Leave an event to a process of the group that implements it; this start of it does not count."""
-        job.starts -= 1
-        job.running = False
         await self._seat.hand_back({job.id: job.starts}, to=implementers)
         self._jobs.pop(job.id, None)
         self._repeats.release(job)
@@ -297,7 +293,7 @@ class Runner:
 
     def _apply(self, attempt: Attempt, failure: Failure | None) -> None:
         job = attempt.job
-        job.running = False
+        job.starts = attempt.number
         attempt.reason = self._work.redacted(attempt, attempt.reason)
         decision = decide(attempt, failure, self._policy)
         match decision:
@@ -307,7 +303,7 @@ class Runner:
             case Ack():
                 self._handled(job)
             case Hold():
-                job.running = True  # a word may still come
+                job.starts -= 1  # it ends with the word that may still come
                 self._repeats.release(job)
                 self._buffer.unload(job)
                 self._next_of(job)

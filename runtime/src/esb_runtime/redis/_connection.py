@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Coroutine, Sequence
+from importlib.util import find_spec
 from typing import Any
 
 import redis
@@ -22,6 +23,7 @@ from .._errors import (
 )
 from ._frames import Frames, Word, command, packed, repeated
 from ._link import CONNECT_TIMEOUT, Link, opened
+from ._replies import errors_among
 from ._scripts import Script, script
 
 _PASSING = re.compile(
@@ -133,10 +135,8 @@ class Connection:
         if self._blocking and link.open:
             self._busy.discard(link)
             self._links.append(link)
-        for reply in replies:
-            if isinstance(reply, errors.ResponseError) and "READONLY" in str(reply):
-                self.forget_connections()
-                break
+        if any("READONLY" in str(error) for error in errors_among(replies)):
+            self.forget_connections()
         return replies
 
     async def _shared_link(self) -> Link:
@@ -198,7 +198,7 @@ class ThreadConnection:
 
     def __init__(self, endpoint: Endpoint, *, timeout: float) -> None:
         self.endpoint = endpoint.display
-        self._redis: Any = redis.Redis(**options(endpoint, timeout=timeout, library=redis))
+        self._redis: Any = redis.Redis(**options(endpoint, timeout=timeout))
         self._redis.response_callbacks.clear()
 
     def run(self, lua: Script, keys: Sequence[str], arguments: Sequence[Word]) -> Any:
@@ -214,14 +214,16 @@ class ThreadConnection:
         self._redis.close()
 
 
-def options(endpoint: Endpoint, *, timeout: float | None, library: Any) -> dict[str, Any]:
+def options(endpoint: Endpoint, *, timeout: float | None) -> dict[str, Any]:
     """redis-py's settings for an endpoint: raw bytes, no retry of its own (whoever calls decides about that).
 
     `timeout` is for each read and write, in seconds; None where the caller bounds them.
     """
     from redis.backoff import NoBackoff
+    from redis.retry import Retry
 
-    retry_type: Any = __import__(f"{library.__name__}.retry", fromlist=["Retry"]).Retry
+    # it would read its own version out of the installed files for each client, and tell the server with two commands
+    nameless = {"driver_info": None} if find_spec("redis.driver_info") else {"lib_name": None, "lib_version": None}
     chosen: dict[str, Any] = {
         "db": endpoint.database,
         "username": endpoint.username,
@@ -229,9 +231,10 @@ def options(endpoint: Endpoint, *, timeout: float | None, library: Any) -> dict[
         "socket_timeout": timeout,
         "socket_connect_timeout": CONNECT_TIMEOUT if timeout is None else min(CONNECT_TIMEOUT, timeout),
         "protocol": 2,
-        "retry": retry_type(NoBackoff(), 0),
+        "retry": Retry(NoBackoff(), 0),
         "max_connections": 2**31,  # every subscription waits on one of its own; redis-py's own bound is an error at 100
         "decode_responses": False,
+        **nameless,
     }
     if endpoint.unix_socket:
         chosen["unix_socket_path"] = endpoint.unix_socket

@@ -12,6 +12,7 @@ from .._ports import PayloadStore
 from . import _keys, _wire
 from ._connection import Connection
 from ._refusals import refusal
+from ._replies import errors_among
 from ._rows import Rows
 
 
@@ -78,9 +79,9 @@ class Payloads:
 
     def _checked(self, prefix: str, names: Sequence[str], replies: list[Any]) -> list[Any]:
         """The same replies; only a key that is no hash may be an error, any other one says nothing about its event."""
-        for n, reply in enumerate(replies):
-            if isinstance(reply, Exception) and "WRONGTYPE" not in str(reply):
-                raise refusal(self._commands.endpoint, prefix + names[n], str(reply))
+        for error in errors_among(replies):
+            if "WRONGTYPE" not in str(error):
+                raise refusal(self._commands.endpoint, prefix + names[replies.index(error)], str(error))
         return replies
 
     async def _external(self, stream: str, events: list[Stored]) -> None:

@@ -6,7 +6,7 @@ where the bytes end in the middle of a reply.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Protocol, cast
@@ -94,3 +94,10 @@ def new_reader() -> Reader:
         return PythonReader()
     made = import_module("hiredis").Reader(protocolError=InvalidResponse, replyError=ResponseError)
     return cast("Reader", made)
+
+
+def errors_among(replies: Sequence[Any]) -> Sequence[ResponseError]:
+    """The errors among many replies. There is hardly ever one, which is found out without looking at each."""
+    if ResponseError not in map(type, replies):
+        return ()
+    return [reply for reply in replies if isinstance(reply, ResponseError)]

@@ -62,7 +62,7 @@ def call(endpoint: Endpoint, *words: str, timeout: float = 10.0) -> object:
     """One command over a connection of its own; seconds to wait. Raises esb's errors."""
     import redis
 
-    client: Any = redis.Redis(**options(endpoint, timeout=timeout, library=redis))
+    client: Any = redis.Redis(**options(endpoint, timeout=timeout))
     with Translated(endpoint.display), client:
         return client.execute_command(*words)
 
