@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import pytest
 
@@ -159,3 +160,23 @@ async def test_a_write_that_was_under_way_when_everything_was_let_go_changes_not
     await book.settler.flush()
     assert book.ledger.handled() == (["2-0"] if refused else ["1-0", "2-0"])
     assert ids(book.settled) == ["2-0"]
+
+
+def test_the_end_of_the_loop_begins_no_further_write(caplog: pytest.LogCaptureFixture) -> None:
+    """A write that is cancelled with the whole program is not followed by another one, which nobody would wait for."""
+
+    async def stuck() -> Book:
+        book = Book()
+        book.ledger.gate = asyncio.Event()
+        for n in range(_settler.FULL):
+            book.settler.handled(job(n))
+        await asyncio.sleep(0)
+        assert book.settler._writing is not None
+        return book
+
+    book = asyncio.run(stuck())
+    assert book.settler._writing is None
+    assert ids(book.settler._handled) == [f"{n}-0" for n in range(_settler.FULL)], "and nothing is forgotten"
+    del book
+    gc.collect()
+    assert not caplog.records

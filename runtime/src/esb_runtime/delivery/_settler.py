@@ -132,7 +132,9 @@ class Settler:
 
     def _wrote(self, task: asyncio.Task[None]) -> None:
         self._writing = None
-        error = None if task.cancelled() else task.exception()
+        if task.cancelled():
+            return  # with the whole program: whoever still wants it written asks for it
+        error = task.exception()
         if error is not None:
             self._release(error if isinstance(error, ChannelError) else None)
             self._broken(error)
