@@ -87,9 +87,14 @@ class Appending:
 
         Records of one shape have the same entry but for the values, and arguments of the same names.
         """
-        if self._beside and record.ordering_key is None and record.details is NO_DETAILS and not record.erased:
-            shape = (record.event, record.version, *record.arguments)  # as that of most of them
-            return shape, [record.message_id.encode(), b"%d" % record.produced_at, *record.arguments.values()]
+        if record.details is NO_DETAILS and not record.erased and not self._external:  # as most of them
+            key, values = record.ordering_key, [record.message_id.encode(), b"%d" % record.produced_at]
+            if key is not None:
+                values.append(key.encode())
+            if not self._beside:
+                values.append(_wire.INSIDE)
+            values += record.arguments.values()
+            return (record.event, record.version, key is None, *record.arguments), values
         values = [raw(word) for word in _wire.entry_values(record, self._store)]
         if self._beside:
             values += record.arguments.values()
