@@ -15,7 +15,7 @@ from esb_runtime.delivery import _engine
 from esb_runtime.redis import _keys
 
 from .conftest import Connect
-from .kit import AT_ONCE, Jobs, Orders, eventually, running, settled, until
+from .kit import AT_ONCE, Jobs, Orders, calls, eventually, running, settled, until
 
 
 class Workers(Jobs[Consume]):
@@ -160,6 +160,47 @@ async def test_what_a_former_owner_took_comes_first(redis_endpoint: Endpoint, ra
             await until(lambda: len(set(shop.ended("ann"))) == 1000, seconds=60)
             await eventually(lambda: settled(raw, "orders", "g"), seconds=60)
     assert list(dict.fromkeys(shop.ended("ann"))) == list(range(1000))
+
+
+async def test_beside_members_without_an_order(redis_endpoint: Endpoint, raw: Any) -> None:
+    """While a contract gets its first key, old processes of a group read beside the stream's owner: nobody is upset."""
+    async with Backbone.connect() as old, Backbone.connect() as new:
+        shops = [Shop(), Shop()]
+        old.subscribe(shops[0], group="g", ordering=Ordering.NONE)
+        new.subscribe(shops[1], group="g", ordering=Ordering.KEY)
+        orders = Orders.producer(new)
+        async with running(old, new):
+            for first in range(0, 400, 20):
+                await new.batch(orders.placed(f"c{n}", n) for n in range(first, first + 20))
+                await asyncio.sleep(0)
+            await until(lambda: sum(len(shop.log) for shop in shops) == 800, seconds=60)
+            await eventually(lambda: settled(raw, "orders", "g"), seconds=60)
+    starts = Counter(n for shop in shops for _, n, what in shop.log if what == "start")
+    assert starts == Counter(range(400))
+
+
+async def test_what_another_one_handled_is_not_waited_for_again(redis_endpoint: Endpoint, raw: Any) -> None:
+    """An owner that waits is woken by an event that another member handled: it looks once, not again and again."""
+    async with Backbone.connect() as backbone:
+        shop = Shop()
+        backbone.subscribe(shop, group="g", ordering=Ordering.KEY)
+        orders = Orders.producer(backbone)
+        async with running(backbone):
+            await orders.placed("ann", 0)
+            await eventually(lambda: settled(raw, "orders", "g"))
+            before = await calls(raw, "xreadgroup")
+            async with raw.pipeline(transaction=True) as step:  # nobody else sees what is between
+                step.xadd("orders", {"f": "1"})
+                step.xgroup_setid("orders", "g", "$")
+                await step.execute()
+            await eventually(lambda: _more_calls(raw, before))
+            await orders.placed("ann", 1)
+            await until(lambda: shop.ended("ann") == [0, 1])
+            assert await calls(raw, "xreadgroup") - before < 10
+
+
+async def _more_calls(raw: Any, before: int) -> bool:
+    return await calls(raw, "xreadgroup") > before
 
 
 async def test_a_buried_key_goes_on(backbone: Backbone) -> None:

@@ -7,10 +7,10 @@ import asyncio
 import pytest
 
 from esb_runtime.delivery._buffer import Buffer
-from esb_runtime.delivery._job import Job
+from esb_runtime.delivery._job import SMALL, Job, jobs_of
 from esb_runtime.delivery._policy import Policy
 
-from .kit import job, until
+from .kit import job, taken, until
 
 
 def loaded(buffer: Buffer, *numbers: int, size: int = 0) -> list[Job]:
@@ -138,3 +138,12 @@ async def test_all_who_wait_are_told() -> None:
     for each in jobs:
         buffer.forget((each,))
     await asyncio.wait_for(other, 1)
+
+
+def test_large_events_count_as_what_they_are() -> None:
+    """Small events that are taken together count as their mean, large ones each for itself: those may stay for long."""
+    small = jobs_of([taken(n, size=n) for n in range(1, 4)], ordered=False)
+    assert [one.size for one in small] == [2, 2, 2]
+    large = jobs_of([taken(1, size=SMALL), taken(2, size=7), taken(3)], ordered=False)
+    assert [one.size for one in large] == [SMALL, 7, 0]
+    assert jobs_of([], ordered=False) == []

@@ -141,10 +141,13 @@ class Engine:
         if self._abandoned or tenure != self._tenure:
             await self._runner.drop()
         self._runner.resume()  # first, or what the outage stopped might leave no room for anything else, for ever
-        if tenure != self._tenure or not self._policy.ordered:
+        if tenure == self._tenure and self._policy.ordered:
+            await self._reconcile()
+            await self._recover()  # what was read away meanwhile: from there on it would be found out
+        else:
             await self._recover()  # before anything new, for it is older
+            await self._reconcile()
         self._abandoned, self._tenure = False, tenure
-        await self._reconcile()
 
     async def _recover(self) -> None:
         """Admit what this process may take over, page by page, in id order."""

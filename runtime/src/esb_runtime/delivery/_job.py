@@ -14,6 +14,9 @@ from msgspec import Struct
 from .._envelope import Stored
 from .._ports import Taken
 
+SMALL = 1024 * 1024
+"""Bytes that events taken together may have in all for their sizes not to be told apart: a mistake would not count."""
+
 
 class Job(Struct, eq=False, kw_only=True, gc=False):
     """An event from the moment it was taken until its outcome is written.
@@ -55,16 +58,17 @@ class Job(Struct, eq=False, kw_only=True, gc=False):
 
 
 def jobs_of(taken: Sequence[Taken], *, ordered: bool) -> list[Job]:
-    """What was taken, in hand; with `ordered` each waits for its key. Of its bytes each counts as an equal share."""
+    """What was taken, in hand; with `ordered` each waits for its key. Where all are small, each counts as the mean."""
     payloads = [one.stored.arguments.values() for one in taken if one.stored.arguments]
-    share = -(sum(map(len, chain.from_iterable(payloads))) // -len(taken)) if taken else 0
+    total = sum(map(len, chain.from_iterable(payloads)))
+    share = -(total // -len(taken)) if 0 < total < SMALL else None
     return [
         Job(
             id=(stored := one.stored).key.id,
             message_id=stored.message_id,
             lane=stored.ordering_key if ordered else None,
             stored=stored,
-            size=share,
+            size=stored.size if share is None else share,
             starts=one.starts,
             failures=one.failures,
             done=one.done,

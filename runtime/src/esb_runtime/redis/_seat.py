@@ -61,13 +61,17 @@ class RedisSeat(Seat):
 
     async def open(self) -> None:
         """Make the group exist, and this process's lease with it."""
+        await self._group()
+        self._opened = True
+        self._nothing_new = False
+
+    async def _group(self) -> str:
+        """Make the group exist; returns how far it was given events."""
         # where not even the floor was left of a group that this process knew, everything there is new
         start = "0" if self._options.start is Start.BEGINNING or self._opened else "$"
         keys = (self._options.stream, self._floor)
         delivered: bytes = await self._run("open", keys, (self._options.group, start))
-        self._read_up_to = delivered.decode()
-        self._opened = True
-        self._nothing_new = False
+        return delivered.decode()
 
     async def acquire(self) -> bool:
         """Become the owner, unless somebody is; without ownership, take the lease."""
@@ -83,7 +87,7 @@ class RedisSeat(Seat):
         before, self._mark = self._mark, str(mark.decode())
         if self._mark != before and self._options.owned:
             await self._run("beat", self._beat_keys(), self._beat_words())  # the owner has a lease beside
-            await self.open()  # how far the group is now: the former owner may have read on until a moment ago
+            self._read_up_to = await self._group()  # not before: the former owner may have read on until a moment ago
         return True
 
     @property
@@ -145,10 +149,10 @@ class RedisSeat(Seat):
         stream, group = self._options.stream, self._options.group
         keys = (stream, self._held, self._failures, _keys.lease_key(stream, group, holder))
         words = (group, self._options.consumer, self._mark, after if not holder else "0-0", count, holder, idle)
-        reply: list[Any] = await self._run("recover", keys, words)
-        if len(reply) > 1:
-            self._read_up_to = max(self._read_up_to, reply[-3].decode(), key=entry_order)
-        return reply
+        further, delivered, *found = await self._run("recover", keys, words)
+        if delivered:  # so far, whatever is pending is this process's now
+            self._read_up_to = delivered.decode()
+        return [further, *found]
 
     async def _prune(self) -> None:
         """Remove the names of consumers that are gone and left nothing."""
@@ -192,6 +196,8 @@ class RedisSeat(Seat):
             )
             self._nothing_new = not news
             entries = await self._read_as_owner(count) if news else []
+            if news and not entries:  # another member has handled it, or does: not to be waited for again
+                self._read_up_to = news[0][1][0][0].decode()
         return entries
 
     async def _read_as_owner(self, count: int) -> list[Any]:
@@ -199,7 +205,7 @@ class RedisSeat(Seat):
 
         So it is looked at behind the read: a mark is never given twice, and who has it now had it then. A process that
         lost it without knowing may have read all the same. It gives that back, and is found out in any case, by the
-        owner: behind what that has read, the group's first pending entry is not the first one that it is given.
+        owner: behind what that has read, the group's first pending entry is older than the first one that it is given.
         """
         stream, group, consumer = self._options.stream, self._options.group, self._options.consumer
         reply, mark, pending = await self._commands.together(
@@ -215,9 +221,21 @@ class RedisSeat(Seat):
                 ids = [id_.decode() for id_, _ in entries]
                 await self._run("untake", (stream,), (group, consumer, _keys.RELEASED, *ids))
             raise OwnershipLost(stream, group)
-        if [each[0] for each in pending] != [each[0] for each in entries[:1]]:
-            raise OwnershipLost(stream, group)
+        if pending:
+            await self._none_older(pending[0], entries)
         return entries
+
+    async def _none_older(self, pending: Sequence[Any], entries: Sequence[Any]) -> None:
+        """Raise `OwnershipLost` where events were read away that come before these: they are to be recovered first.
+
+        A living member that reads without an order is no former owner; nobody promises an order beside it.
+        """
+        stream, group = self._options.stream, self._options.group
+        id_, name = pending[0].decode(), pending[1].decode()
+        own = name == self._options.consumer
+        older = entry_order(id_) < entry_order(entries[0][0].decode()) if entries else not own
+        if older and (own or not await self._commands.call("EXISTS", _keys.lease_key(stream, group, name))):
+            raise OwnershipLost(stream, group)
 
     async def returned(self) -> list[Taken]:
         """What was given back to the group that this process owns."""
