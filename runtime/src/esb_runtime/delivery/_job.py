@@ -14,8 +14,8 @@ from msgspec import Struct
 from .._envelope import Stored
 from .._ports import Taken
 
-SMALL = 1024 * 1024
-"""Bytes that events taken together may have in all for their sizes not to be told apart: a mistake would not count."""
+SMALL = 4096
+"""Bytes of an argument that do not matter for the bound on memory: events without a larger one count as their mean."""
 
 
 class Job(Struct, eq=False, kw_only=True, gc=False):
@@ -60,8 +60,8 @@ class Job(Struct, eq=False, kw_only=True, gc=False):
 def jobs_of(taken: Sequence[Taken], *, ordered: bool) -> list[Job]:
     """What was taken, in hand; with `ordered` each waits for its key. Where all are small, each counts as the mean."""
     payloads = [one.stored.arguments.values() for one in taken if one.stored.arguments]
-    total = sum(map(len, chain.from_iterable(payloads)))
-    share = -(total // -len(taken)) if 0 < total < SMALL else None
+    sizes = [*map(len, chain.from_iterable(payloads))]
+    share = -(sum(sizes) // -len(taken)) if sizes and max(sizes) < SMALL else None
     return [
         Job(
             id=(stored := one.stored).key.id,
