@@ -113,6 +113,12 @@ async def test_it_owns_its_payload(backbone: Backbone, raw: Any) -> None:
         ({"f": "1", "e": "job"}, "lacks its field 'v'"),
         ({"f": "2", "e": "job"}, "format version 2"),
         ({"f": "x"}, "no number"),
+        ({"f": "9" * 5000}, "format version 9999"),
+        (
+            {"f": "1", "e": "job", "v": "1", "i": "m", "t": "0", "d": b"\x81\xa1x" + b"\x91" * 200_000 + b"\xc0"},
+            "cannot be read",
+        ),
+        ({"f": "1", "e": "job", "v": "1", "i": "m", "t": "0", "s": "inline", "p": b"\x80"}, "cannot be read"),
         ({"f": "1", "e": b"\xff", "v": "1", "i": "m", "t": "0"}, "cannot be read"),
         ({"f": "1", "e": "job", "v": "one", "i": "m", "t": "0"}, "cannot be read"),
         ({"f": "1", "e": "job", "v": "1", "i": "m", "t": "0"}, "payload is gone"),

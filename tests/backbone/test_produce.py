@@ -46,6 +46,18 @@ async def test_at_once(backbone: Backbone) -> None:
     assert [delivery.key for delivery in read] == keys
 
 
+def test_one_loop_after_another(redis_endpoint: Endpoint) -> None:
+    """A backbone that was closed is opened again by its next use, in another event loop too."""
+    backbone = Backbone.connect()
+
+    async def some(first: int) -> list[EventKey]:
+        async with backbone:
+            jobs = Jobs.producer(backbone)
+            return await asyncio.gather(*(jobs.job(n) for n in range(first, first + 3)))
+
+    assert len({*asyncio.run(some(0)), *asyncio.run(some(3))}) == 6
+
+
 @pytest.mark.parametrize("store", Store)
 async def test_concurrent_calls_share_round_trips(store: Store, raw: Any) -> None:
     """A thousand concurrent calls need a handful of round trips; a lone call needs one."""

@@ -161,6 +161,11 @@ def test_entries_read_together_are_what_each_is_alone() -> None:
         [*plain, b"s", b":", b":a", b"\x01", b":\xff", b"\x02"],
         [*plain, b"s", b":", b"d", b"\x80", b":a", b"\x01"],
         [*plain, b"s", b":"],
+        [*plain, b"s", b"inline", b"p", b"\x80"],
+        [*plain, b"s", b":", b":a", b"\x01", b":@", b"9-9", b":@x", b"\x90"],
+        [b"f", b"9" * 5000],
+        [*plain[:5], b"9" * 5000, *plain[6:]],
+        [*plain, b"d", b"\x81\xa1x" + b"\x91" * 200_000 + b"\xc0"],
         [b"x", b"y"],
         [],
     ]
@@ -176,6 +181,19 @@ def test_entries_read_together_are_what_each_is_alone() -> None:
     assert [event for one in named for event in rows.events("s", [one])] == alone
     assert {event.event for event in alone} >= {"paid", "sent", "other"}
     assert {event.ordering_key for event in alone} == {None, "ann"}
+
+
+def test_what_hashes_keep_beside_arguments_is_none() -> None:
+    """An entry's own fields of these names would become the record of the message id, in a copy."""
+    words = [b"f", b"1", b"e", b"paid", b"v", b"2", b"i", b"m", b"t", b"5", b"s", b":", b":a", b"\x01", b":@", b"9-9"]
+    assert _wire.stored_event("s", "1-0", words).arguments == {"a": b"\x01"}
+
+
+def test_a_dead_letter_of_garbage_is_read() -> None:
+    """Numbers of thousands of digits, arrays in arrays in arrays."""
+    raw = b"\x91" * 200_000 + b"\xc0"
+    letter, entry = _wire.buried_event("s", "1-0", [b"attempts", b"9" * 5000, b"raw", raw, b"id", b"1-0"])
+    assert (letter.letter.attempts, entry) == (0, [])
 
 
 def test_payloads_read_together_are_what_each_is_alone() -> None:

@@ -255,6 +255,7 @@ class Outbox:
         """Wait for nothing any more."""
         self._confirmations.close()
         self._bounds.close()
+        self._lines.clear()  # they belong to the event loop; a backbone may be opened again in another one
 
     async def _required(self, durability: Durability, until: float) -> None:
         """See to it, once, that the channel can promise this at all: afterwards it would be too late."""

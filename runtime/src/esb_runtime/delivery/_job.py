@@ -143,7 +143,7 @@ class Attempt(Struct, eq=False):
 
     async def reject(self, reason: str) -> None:
         """Move the event to the dead letters now."""
-        await self._say(Verdict.REJECT, reason, None)
+        await self._say(Verdict.REJECT, str(reason), None)  # whatever it is: an event without an outcome blocks its key
 
     async def group_epoch(self) -> int:
         """The group's epoch, in which effects count once."""

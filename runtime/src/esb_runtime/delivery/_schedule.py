@@ -25,6 +25,8 @@ class Schedule:
         self._workers: set[asyncio.Task[None]] = set()
         self._alone: Job | None = None
         """The suspect that runs alone."""
+        self._resumed = False
+        """Whether one has run alone just now, so that the others are to be woken."""
         self._suspect_since = 0.0
         self._closed = False
         self.running = 0
@@ -82,9 +84,14 @@ class Schedule:
 
     def take(self) -> Job | None:
         """The next event that may start, if any; `ended` has to follow."""
-        if self._ready and self._alone is None and not (self._suspects or self._closed):  # nearly always
+        if (
+            self._ready and self._alone is None and not (self._suspects or self._closed or self._resumed)
+        ):  # nearly always
             self.running += 1
             return self._ready.popleft()
+        if self._resumed:
+            self._resumed = False
+            self._wake()
         if not self._next_allowed():
             return None
         self.running += 1
@@ -101,7 +108,7 @@ class Schedule:
         self.running -= 1
         if job is self._alone:
             self._alone = None
-            self._wake()
+            self._resumed = True
 
     def _next_allowed(self) -> bool:
         if self._closed or self._alone is not None:

@@ -75,6 +75,9 @@ class RedisChannel(Channel, Chain, Copier, Peeker):
     ) -> None:
         if placement is Placement.EXTERNAL and not stores:
             raise UsageError("payloads in an external store need a store: pass stores=[...]")
+        for store in stores:
+            if store.name in {_wire.HASH, _wire.INLINE} or store.name.startswith(_wire.INSIDE.decode()):
+                raise UsageError(f"a payload store cannot be called {store.name!r}")
         self._endpoint = endpoint
         self._placement = placement
         self._stores = tuple(stores)

@@ -19,7 +19,8 @@ Pick = Callable[[Sequence[bytes]], dict[str, bytes]]
 """Takes the values of arguments out of words."""
 
 KINDS = 1000
-"""Kinds of events that are remembered; names may be anybody's."""
+NAMES = 4096
+"""Kinds of events that are remembered, and bytes of their names in all: these may be anybody's."""
 MANY = 64
 """Arguments of an event that is out of the ordinary."""
 _set = structs.force_setattr
@@ -92,6 +93,8 @@ class Rows:
                 row.pick = _picker(count, row.inner + 2)(*found.arguments)
         if found.problem or names != head or bool(row.inner) is (row.pick is None):
             return _NO_ROW
+        if sum(map(len, (*names, *kind))) > NAMES:
+            return _NO_ROW
         if len(self._entries) >= KINDS:
             self._entries.clear()
         self._entries[tuple(kind)] = row
@@ -121,7 +124,7 @@ class Rows:
 
     def _pick_of(self, names: Sequence[bytes]) -> Pick | None:
         """What picks the arguments out of hashes with these fields; none where they are out of the ordinary."""
-        if names[0] != _STORED_AT or _wire.ERASED in names or len(names) > MANY:
+        if names[0] != _STORED_AT or _wire.ERASED in names or len(names) > MANY or sum(map(len, names)) > NAMES:
             return None
         if len(self._payloads) >= KINDS:
             self._payloads.clear()

@@ -39,6 +39,8 @@ _encode = msgspec.msgpack.encode
 _details = msgspec.msgpack.Decoder(Details)
 _names = msgspec.msgpack.Decoder(list[str])
 _packed = msgspec.msgpack.Decoder(list[msgspec.Raw])
+_GARBAGE = (ValueError, RecursionError, msgspec.MsgspecError)
+"""What reading anybody's bytes may raise (numbers of thousands of digits and arrays in arrays in arrays among them)."""
 _TEXT_HEADS = {0xD9: 2, 0xDA: 3, 0xDB: 5}
 """Bytes before a msgpack text, by its first one; a short text has a single byte."""
 
@@ -64,7 +66,9 @@ def inside(arguments: Mapping[str, bytes]) -> list[bytes | str | int]:
 
 
 def store_named(value: bytes | None) -> str:
-    """The store that an entry's STORE names."""
+    """The store that an entry's STORE names. Raises `ValueError` for the one that no entry names by its name."""
+    if value == INLINE.encode():
+        raise ValueError(value)
     return HASH if value is None else INLINE if value == INSIDE else value.decode()
 
 
@@ -120,6 +124,8 @@ def stored_event(stream: str, id_: str, words: Sequence[bytes]) -> Stored:
         ordering_key = fields.get(ORDERING_KEY)
         store = store_named(fields.get(STORE))
         within = {name[1:].decode(): value for name, value in fields.items() if name[:1] == INSIDE}
+        for own in ("@", "@x"):  # what hashes keep beside the arguments
+            within.pop(own, None)
         return Stored(
             key=key,
             event=fields[EVENT].decode(),
@@ -134,7 +140,7 @@ def stored_event(stream: str, id_: str, words: Sequence[bytes]) -> Stored:
         )
     except KeyError as missing:
         problem = f"the entry lacks its field {missing.args[0].decode()!r}"
-    except (ValueError, msgspec.MsgspecError):
+    except _GARBAGE:
         problem = "the entry's fields cannot be read"
     return Stored(key=key, problem=problem, raw=fields, only_for=only_for)
 
@@ -150,7 +156,7 @@ def with_payload(stored: Stored, words: Sequence[bytes] | Exception) -> Stored:
         arguments.pop("@", None)
         erased = arguments.pop("@x", None)
         names = frozenset(_names.decode(erased)) if erased else stored.erased
-    except (ValueError, msgspec.MsgspecError):
+    except _GARBAGE:
         return msgspec.structs.replace(stored, problem="the payload's fields cannot be read")
     return msgspec.structs.replace(stored, arguments=arguments, erased=names)
 
@@ -159,7 +165,7 @@ def _foreign(form: bytes | None) -> str:
     if form is None:
         return "the entry was not written by esb (it has no format version)"
     if form.isdigit():
-        return f"the entry has format version {int(form)}; this esb reads version 1: upgrade esb"
+        return f"the entry has format version {form[:20].decode()}; this esb reads version 1: upgrade esb"
     return "the entry was not written by esb (its format version is no number)"
 
 
@@ -184,12 +190,12 @@ def buried_event(stream: str, id_: str, words: Sequence[bytes]) -> tuple[BuriedE
     """Read a dead letter, without its payload, and the names and values of its entry. Never raises."""
     fields = dict(zip(words[::2], words[1::2], strict=False))
     entry = _unpacked(fields.get(b"raw", b""))
-    source = _text(fields, b"id")
+    source, attempts = _text(fields, b"id"), _text(fields, b"attempts")
     letter = DeadLetter(
         id=source,
         message_id=_text(fields, b"message"),
         reason=_text(fields, b"reason"),
-        attempts=int(_text(fields, b"attempts") or 0) if _text(fields, b"attempts").isdecimal() else 0,
+        attempts=int(attempts) if attempts.isdecimal() and len(attempts) < 20 else 0,
         traceback=_text(fields, b"traceback"),
         passed=b"passed" in fields,
     )
@@ -219,7 +225,7 @@ def _unpacked(raw: bytes) -> list[bytes]:
     """The words that a script packed, whatever bytes they hold."""
     try:
         return [bytes(word)[_TEXT_HEADS.get(bytes(word)[0], 1) :] for word in _packed.decode(raw)]
-    except msgspec.MsgspecError:
+    except _GARBAGE:
         return []
 
 
