@@ -118,12 +118,12 @@ async def test_a_suspect_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch)
 
 
 async def test_closing() -> None:
-    """After `close` nothing starts, what was not started is named, and what runs may end."""
+    """After `close` nothing starts, and what runs may end."""
     stage = Stage(1)
     for n in range(3):
         stage.schedule.add((job(n),))
     await until(lambda: stage.running)
-    assert [one.id for one in stage.schedule.close()] == ["1-0", "2-0"]
+    stage.schedule.close()
     stage.schedule.add((job(9),))
     stage.end("0-0")
     await stage.schedule.idle()

@@ -37,11 +37,6 @@ class Job(Struct, eq=False, kw_only=True, gc=False):
     unclaimed: bool = False
 
     @property
-    def counted(self) -> bool:
-        """Whether the server has counted the next start already (it does at the first delivery)."""
-        return not self.starts
-
-    @property
     def suspect(self) -> bool:
         """Whether its last start ended without an outcome: it runs alone."""
         return self.starts > self.failures

@@ -145,7 +145,7 @@ class Runner:
         await self._settler.flush()
 
     def left(self) -> dict[str, int]:
-        """What is still in hand: id to starts, counted without those that this clean stop interrupts."""
+        """What is still in hand: id to starts, without those that this clean stop interrupts."""
         return {job.id: job.starts for job in self._jobs.values()}
 
     def cancel_handlers(self) -> None:
@@ -221,7 +221,7 @@ class Runner:
         if job.done or (self._policy.idempotent and await self._repeats.handled(job)):
             self._handled(job)
             return None
-        if not job.counted:
+        if job.starts:
             await self._count(job)
         return stored
 
@@ -274,11 +274,7 @@ class Runner:
         if attempt.epoch != self.epoch:
             return  # it belongs to another process now
         if failure is None and attempt.verdict is None and self._automatic:
-            job = attempt.job  # what `decide` would say too: nearly every event comes along here
-            self._buffer.unload(job)
-            self._settler.handled(job)
-            if job.lane is not None:
-                self._next_of(job)
+            self._handled(attempt.job)  # what `decide` would say too: nearly every event comes along here
             return
         if failure is not None:
             logger.warning(

@@ -43,13 +43,11 @@ class Schedule:
                 self._ready.append(job)
         self._wake()
 
-    def close(self) -> list[Job]:
-        """Start nothing more; returns what was not started, in order."""
+    def close(self) -> None:
+        """Start nothing more."""
         self._closed = True
-        untouched = [*self._suspects, *self._ready]
         self._suspects.clear()
         self._ready.clear()
-        return untouched
 
     def reopen(self) -> None:
         """Start events again after `close`."""

@@ -91,10 +91,8 @@ class Connection:
         self, name: str, keys: Sequence[str], calls: Sequence[Sequence[Word]], words: Sequence[Word]
     ) -> list[Any]:
         """A script, once for each of these arguments, and then a command, all on one connection; every reply."""
-        source = script(name).source
-        replies = await self.pipeline([*(("EVAL", source, len(keys), *keys, *each) for each in calls), words])
-        with Translated(self.endpoint, keys[0]):
-            return [_good(reply) for reply in replies]
+        evals = [("EVAL", script(name).source, len(keys), *keys, *each) for each in calls]
+        return await self.together(*evals, words, stream=keys[0])
 
     async def pipeline(self, commands: Sequence[Sequence[Word]]) -> list[Any]:
         """Several commands in one round trip; errors come back as values."""
@@ -103,10 +101,10 @@ class Connection:
         with Translated(self.endpoint):
             return await self._exchange(b"".join([packed(tuple(words)) for words in commands]), len(commands))
 
-    async def together(self, *commands: Sequence[Word], stream: str, group: str) -> list[Any]:
+    async def together(self, *commands: Sequence[Word], stream: str, group: str = "") -> list[Any]:
         """Several commands in one round trip, about this stream and group. Raises the first error among them."""
+        replies = await self.pipeline(commands)
         with Translated(self.endpoint, stream, group):
-            replies = await self._exchange(b"".join([packed(tuple(words)) for words in commands]), len(commands))
             return [_good(reply) for reply in replies]
 
     async def each(self, command: str, prefix: str, names: Sequence[str], words: Sequence[str] = ()) -> list[Any]:

@@ -25,7 +25,7 @@ class Payloads:
         self._stores = {store.name: store for store in stores}
 
     async def complete(self, stream: str, events: list[Stored]) -> list[Stored]:
-        """The same events with their arguments, or with the problem that kept them away."""
+        """The same events with their arguments, which those in hashes get in place, or with what kept them away."""
         beside = [
             event for event in events if event.store == _wire.HASH and event.arguments is None and not event.problem
         ]
